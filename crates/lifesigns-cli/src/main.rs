@@ -1,0 +1,3 @@
+//! The command `lifesigns`.
+
+fn main() {}

@@ -1,0 +1,28 @@
+//! The words and the pure logic of Lifesigns.
+//!
+//! Nothing here reads a clock, opens a socket or a file, or spawns anything: time is an argument, and what
+//! has to be stored goes through the ports in [`store`]. Read the modules in the order of an exchange's way:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`exchange`] | one request and its answer, and who failed if it failed |
+//! | [`route`] | from a raw path to a bounded template |
+//! | [`series`] | the bounded labels under which exchanges are counted |
+//! | [`histogram`], [`rollup`] | what is counted for each series |
+//! | [`bucket`] | minutes, hours, days |
+//! | [`store`] | the port: append rollups, answer a selection |
+//! | [`query`] | the analytics query: parse, validate, plan, assemble |
+//! | [`light`], [`verdict`] | green, amber, red, and the judgement from figures to a light |
+//! | [`identity`] | who the service is and where its code lives |
+
+pub mod bucket;
+pub mod exchange;
+pub mod histogram;
+pub mod identity;
+pub mod light;
+pub mod query;
+pub mod rollup;
+pub mod route;
+pub mod series;
+pub mod store;
+pub mod verdict;

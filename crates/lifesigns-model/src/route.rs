@@ -1,0 +1,1 @@
+//! From a raw path to a bounded template.

@@ -1,0 +1,270 @@
+//! The port between whoever counts and whoever keeps: append rollups, answer a selection.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bucket::{Level, Minute, MinuteRange};
+use crate::rollup::Rollup;
+use crate::series::{Dimension, Series};
+
+/// Keeps rollups. Implementations pass one and the same conformance suite.
+pub trait RollupStore: Send + Sync {
+    /// Takes rows that add to whatever is kept for their series and minute. Never waits for a disk: the rows are
+    /// queued, and [`RollupStore::flush`] tells when they are safe.
+    ///
+    /// # Errors
+    /// [`Rejected`] gives the rows back when the queue is full; the caller keeps and merges them and comes again.
+    fn append(&self, rows: Vec<RollupRow>) -> Result<(), Rejected>;
+
+    /// Waits until every row taken so far would survive the death of the process, or until `patience` is over.
+    fn flush(&self, patience: Duration) -> Result<(), StoreError>;
+
+    /// Groups and sums what is kept. Only rows that were flushed are certain to be in it. May take as long as a
+    /// disk takes, so it is never called where a probe waits.
+    fn select(&self, selection: &Selection) -> Result<Selected, StoreError>;
+
+    /// Figures about the store itself.
+    fn status(&self) -> StoreStatus;
+}
+
+/// What one series counted in one minute, or a part of it: rows for the same series and minute add up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RollupRow {
+    /// The minute in which the exchanges ended.
+    pub minute: Minute,
+    /// Their labels.
+    pub series: Arc<Series>,
+    /// Their sums.
+    pub rollup: Rollup,
+}
+
+/// A question that every store can answer: one flat list of groups.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Selection {
+    /// Which minutes.
+    pub range: MinuteRange,
+    /// What makes a group, outermost first. Empty: one group for everything.
+    pub group_by: Vec<GroupBy>,
+    /// Which series.
+    pub filter: Filter,
+    /// Whether latency buckets are wanted. Without them a store may leave the percentiles of the groups empty;
+    /// count, sum and maximum are always right.
+    pub percentiles: bool,
+}
+
+/// One part of a group's key.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum GroupBy {
+    /// Time buckets of this many minutes (at least 1), aligned to the epoch in UTC.
+    Interval(i64),
+    /// The label under a dimension.
+    Dimension(Dimension),
+}
+
+/// The part of a group's key that answers one [`GroupBy`].
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum GroupKey {
+    /// Start of a time bucket.
+    Bucket(Minute),
+    /// A label.
+    Label(Arc<str>),
+}
+
+/// One group of an answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Group {
+    /// One part for each [`GroupBy`] of the selection, in its order.
+    pub key: Vec<GroupKey>,
+    /// Number of exchanges.
+    pub count: u64,
+    /// Their sums. Its histogram has no buckets when the selection wanted no percentiles.
+    pub rollup: Rollup,
+}
+
+/// The answer to a [`Selection`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Selected {
+    /// The groups, ordered by key. A group that counted nothing is left out.
+    pub groups: Vec<Group>,
+    /// What was really read. It is wider than what was asked for where the finer rows have gone past their
+    /// retention and only whole hours or days are left.
+    pub range: MinuteRange,
+}
+
+/// Conditions that must all hold.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Filter {
+    /// Each of these must hold.
+    pub all: Vec<AnyOf>,
+}
+
+/// Conditions of which at least one must hold. Without any, it never holds.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AnyOf {
+    /// One of these must hold.
+    pub any: Vec<Condition>,
+}
+
+/// A test of one label.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Condition {
+    /// The label is this text.
+    Equals(Dimension, Arc<str>),
+    /// The label is one of these texts.
+    In(Dimension, Vec<Arc<str>>),
+    /// The label is not this text.
+    NotEquals(Dimension, Arc<str>),
+    /// The label is a number from the first bound to the second, both included; a missing bound is open.
+    Range(Dimension, Option<i64>, Option<i64>),
+}
+
+impl Filter {
+    /// The filter that lets everything through.
+    pub fn everything() -> Filter {
+        Filter::default()
+    }
+
+    /// This filter, and `condition` besides.
+    #[must_use]
+    pub fn and(mut self, condition: Condition) -> Filter {
+        self.all.push(AnyOf { any: vec![condition] });
+        self
+    }
+
+    /// Whether exchanges of `series` are let through.
+    pub fn matches(&self, series: &Series) -> bool {
+        self.all.iter().all(|any_of| any_of.any.iter().any(|condition| condition.matches(series)))
+    }
+}
+
+impl Condition {
+    /// Whether the condition holds for `series`.
+    pub fn matches(&self, series: &Series) -> bool {
+        match self {
+            Condition::Equals(dimension, text) => series.label(*dimension) == **text,
+            Condition::NotEquals(dimension, text) => series.label(*dimension) != **text,
+            Condition::In(dimension, texts) => texts.iter().any(|text| series.label(*dimension) == **text),
+            Condition::Range(dimension, from, to) => {
+                series.label(*dimension).parse::<i64>().is_ok_and(|number| {
+                    from.is_none_or(|from| from <= number) && to.is_none_or(|to| number <= to)
+                })
+            }
+        }
+    }
+}
+
+/// Rows grouped and summed as a selection asks. Stores that cannot group by themselves feed their rows in.
+#[derive(Debug)]
+pub struct Grouping {
+    group_by: Vec<GroupBy>,
+    groups: BTreeMap<Vec<GroupKey>, (u64, Rollup)>,
+}
+
+impl Grouping {
+    /// No rows so far.
+    pub fn new(selection: &Selection) -> Grouping {
+        Grouping { group_by: selection.group_by.clone(), groups: BTreeMap::new() }
+    }
+
+    /// The sums of the group that a row with this bucket start and these labels belongs to: the number of
+    /// exchanges, to be raised by the caller, and the rollup, to be merged into.
+    pub fn group(&mut self, bucket: Minute, series: &Series) -> &mut (u64, Rollup) {
+        let key = self
+            .group_by
+            .iter()
+            .map(|by| match by {
+                GroupBy::Interval(minutes) => GroupKey::Bucket(bucket.floor(*minutes)),
+                GroupBy::Dimension(dimension) => GroupKey::Label(Arc::from(&*series.label(*dimension))),
+            })
+            .collect();
+        self.groups.entry(key).or_default()
+    }
+
+    /// The groups, ordered by key.
+    pub fn finish(self) -> Vec<Group> {
+        self.groups
+            .into_iter()
+            .filter(|(_, (count, _))| *count > 0)
+            .map(|(key, (count, rollup))| Group { key, count, rollup })
+            .collect()
+    }
+}
+
+/// How long rows of each level are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Retention {
+    /// Minute rows, in minutes. Default 48 hours.
+    pub minute_rows: i64,
+    /// Hour rows, in minutes. Default 90 days.
+    pub hour_rows: i64,
+    /// Day rows, in minutes. Default 5 years of 365 days.
+    pub day_rows: i64,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention { minute_rows: 48 * 60, hour_rows: 90 * 1440, day_rows: 5 * 365 * 1440 }
+    }
+}
+
+impl Retention {
+    /// How many minutes rows of `level` are kept.
+    pub const fn of(self, level: Level) -> i64 {
+        match level {
+            Level::Minute => self.minute_rows,
+            Level::Hour => self.hour_rows,
+            Level::Day => self.day_rows,
+        }
+    }
+}
+
+/// Figures about a store itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct StoreStatus {
+    /// Rows taken and not yet safe.
+    pub pending_rows: u64,
+    /// Exchanges in rows that had to be given up because the store failed for too long.
+    pub dropped_exchanges: u64,
+    /// Text of the last failure, for operators only; `None` while writing works.
+    pub last_error: Option<String>,
+    /// Bytes on disk; 0 for a store without a file.
+    pub bytes: u64,
+}
+
+/// Rows that were not taken because the queue is full.
+#[derive(Debug)]
+pub struct Rejected(pub Vec<RollupRow>);
+
+/// A store could not do what it was asked for. What a person sees of it is decided at the edge.
+#[derive(Debug)]
+pub struct StoreError {
+    what: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// An error that says what could not be done.
+    pub fn new(what: impl Into<String>) -> StoreError {
+        StoreError { what: what.into(), source: None }
+    }
+
+    /// An error that says what could not be done, and why.
+    pub fn because(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+        StoreError { what: what.into(), source: Some(source.into()) }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn Error + 'static))
+    }
+}

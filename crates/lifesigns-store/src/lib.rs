@@ -1,0 +1,1 @@
+//! Keeps rollups in memory or in one SQLite file.

@@ -1,0 +1,1 @@
+//! Health resources for any API, fed by its real traffic.

@@ -1,0 +1,1 @@
+//! The Polls API: a small API with Lifesigns in it.

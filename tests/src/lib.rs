@@ -1,0 +1,1 @@
+//! What a user sees, tested through the binary and a socket.

@@ -15,7 +15,7 @@ impl Minute {
 
     /// The minute that `time` lies in.
     pub fn of(time: Timestamp) -> Minute {
-        Minute(time.as_second().div_euclid(60))
+        Minute(time.as_nanosecond().div_euclid(60_000_000_000) as i64)
     }
 
     /// The first minute that starts at `time` or after it.

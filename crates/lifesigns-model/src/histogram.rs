@@ -9,7 +9,7 @@ use std::fmt;
 
 const SUB_BUCKET_BITS: u32 = 6;
 const SUB_BUCKETS: usize = 1 << SUB_BUCKET_BITS;
-const CHUNKS: usize = 36;
+const CHUNKS: usize = 35;
 
 /// Longest time that is told apart from longer ones: 2⁴⁰ µs, about 12.7 days.
 pub const MAX_TRACKED_MICROS: u64 = (1 << 40) - 1;

@@ -1,0 +1,103 @@
+//! The Polls API as a program of its own.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::{env, io};
+
+use polls::Database;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+const USAGE: &str = "\
+The Polls API: questions with choices, and votes for them.
+
+Usage: polls [--listen ADDRESS] [--database FILE]
+
+  --listen ADDRESS   where to listen [env: POLLS_LISTEN] [default: 127.0.0.1:4000]
+  --database FILE    where the questions are kept [env: POLLS_DATABASE] [default: polls.db]
+";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(cause, "polls stopped: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let Some(options) = Options::read(env::args_os().skip(1))? else {
+        return Ok(io::stdout().write_all(USAGE.as_bytes())?);
+    };
+    let database = Database::open(&options.database)?;
+    let app = polls::router(database);
+    let listener = TcpListener::bind(&options.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    writeln!(io::stdout(), "polls listening on http://{}", listener.local_addr()?)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(axum::serve(listener, app).with_graceful_shutdown(stop).await?)
+}
+
+#[derive(Debug, PartialEq)]
+struct Options {
+    listen: String,
+    database: PathBuf,
+}
+
+impl Options {
+    /// `None` when help is wanted.
+    fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, String> {
+        let mut options = Options {
+            listen: env::var("POLLS_LISTEN").unwrap_or_else(|_| "127.0.0.1:4000".to_owned()),
+            database: env::var_os("POLLS_DATABASE").map_or_else(|| PathBuf::from("polls.db"), PathBuf::from),
+        };
+        while let Some(argument) = arguments.next() {
+            let argument = argument.to_string_lossy().into_owned();
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} wants a value"));
+            match &*argument {
+                "--listen" => options.listen = value()?.to_string_lossy().into_owned(),
+                "--database" => options.database = PathBuf::from(value()?),
+                "--help" | "-h" => return Ok(None),
+                other => return Err(format!("there is no option {other}; `polls --help` lists them")),
+            }
+        }
+        Ok(Some(options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Result<Option<Options>, String> {
+        Options::read(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn options_are_read_and_mistakes_are_told() {
+        let options = read(&["--listen", "127.0.0.1:0", "--database", "x.db"]).unwrap().unwrap();
+        assert_eq!(options, Options { listen: "127.0.0.1:0".to_owned(), database: "x.db".into() });
+        assert_eq!(read(&["-h"]), Ok(None));
+        assert_eq!(read(&["--listen"]), Err("--listen wants a value".to_owned()));
+        assert_eq!(
+            read(&["--lisen"]),
+            Err("there is no option --lisen; `polls --help` lists them".to_owned())
+        );
+    }
+}

@@ -11,6 +11,7 @@
 //! | [`histogram`], [`rollup`] | what is counted for each series |
 //! | [`bucket`] | minutes, hours, days |
 //! | [`store`] | the port: append rollups, answer a selection |
+//! | [`segment`] | which level of rollup answers which part of a range |
 //! | [`query`] | the analytics query: parse, validate, plan, assemble |
 //! | [`light`], [`verdict`] | green, amber, red, and the judgement from figures to a light |
 //! | [`identity`] | who the service is and where its code lives |
@@ -23,6 +24,7 @@ pub mod light;
 pub mod query;
 pub mod rollup;
 pub mod route;
+pub mod segment;
 pub mod series;
 pub mod store;
 pub mod verdict;

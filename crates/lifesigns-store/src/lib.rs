@@ -1,1 +1,18 @@
 //! Keeps rollups in memory or in one SQLite file.
+//!
+//! Both stores implement [`RollupStore`](lifesigns_model::store::RollupStore), answer alike and pass one and the
+//! same suite, `conformance`. Neither knows HTTP, and neither reads a clock: the minutes of the rows are the time.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | `timeline` | how far are hours and days closed, and what has gone past its retention? |
+//! | `packed` | what does a kept row look like? |
+//! | [`memory`] | the store for tests, for the demo, and for whoever wants no file |
+
+pub mod memory;
+
+mod packed;
+mod timeline;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;

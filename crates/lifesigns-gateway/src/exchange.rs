@@ -1,0 +1,230 @@
+//! The whole way of one request.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Version, header::HOST, request::Parts,
+    uri::PathAndQuery,
+};
+use http_body_util::Full;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use lifesigns::{
+    Api, Exchange, Listener, Resource,
+    resources::{self, Caller, normalize_path},
+};
+use lifesigns_model::{exchange::FailedBy, route};
+
+use crate::{
+    body::{AnswerBody, ClientBody, Content},
+    headers::{self, Passage},
+    pool::UpstreamBody,
+    request_id::X_REQUEST_ID,
+    rescue::{self, Failure},
+    routing::Target,
+    serve::Worker,
+    tunnel,
+    watch::{Wait, Watch},
+};
+
+/// Route of an answer that says there is no such route, where the API has not said which routes there are. Otherwise
+/// whoever tries paths at random would fill the table of routes.
+const NO_ROUTE: &str = "_other_";
+/// Route of a request that fits none of the routes that the API says there are.
+const UNDECLARED_ROUTE: &str = "_na_";
+
+/// One connection of a client.
+pub(crate) struct Client {
+    /// Its address.
+    pub(crate) peer: IpAddr,
+    /// The same, as it goes into a field.
+    pub(crate) peer_value: HeaderValue,
+    /// Where it came in.
+    pub(crate) listener: Listener,
+    /// Whom it is waiting for.
+    pub(crate) watch: Arc<Watch>,
+}
+
+type Answer = Response<AnswerBody>;
+
+/// Answers one request: by a health resource, or by the API that it is for; in that case it is recorded.
+pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<Incoming>) -> Answer {
+    client.watch.end(Wait::RequestHead);
+    let request_id = worker.request_ids.of(request.headers());
+    let own = |response: Response<Full<Bytes>>| {
+        response.map(|body| AnswerBody::new(Content::Own(body), client.watch.clone()))
+    };
+
+    let (mut parts, incoming) = request.into_parts();
+    if parts.method == Method::CONNECT {
+        return own(rescue::no_tunnel(&request_id));
+    }
+    if let Some(fault) = headers::fault(parts.version, &parts.headers) {
+        return own(rescue::bad_request(fault, &request_id));
+    }
+    take_host_from_target(&mut parts);
+
+    let uri = parts.uri.clone();
+    let normalized = normalize_path(uri.path());
+    let target = match client.listener {
+        Listener::Public => worker.router.find(host(&parts), &normalized),
+        Listener::Admin => None,
+    };
+    if let Some((api, resource)) = find_resource(worker, client.listener, target, &normalized) {
+        let body = ClientBody::new(incoming, &client.watch, false);
+        let caller = Caller { peer: Some(client.peer), listener: client.listener };
+        parts.headers.insert(X_REQUEST_ID, request_id);
+        return own(resources::answer(api, resource, caller, Request::from_parts(parts, body)).await);
+    }
+    let Some(target) = target else {
+        return own(rescue::no_api(&request_id));
+    };
+
+    let mut exchange = target.api.begin(&parts.method, &parts.headers);
+    set_route(&mut exchange, target, &normalized);
+    parts.uri = target.outgoing(&uri, &normalized);
+    let way = Way { worker, client, target, request_id: &request_id };
+    match way.forward(&mut exchange, parts, incoming).await {
+        Ok(mut response) => {
+            let status = response.status();
+            if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+                && target.templates.is_none()
+            {
+                exchange.set_route(NO_ROUTE);
+            }
+            *response.version_mut() = Version::HTTP_11;
+            headers::for_client(response.headers_mut(), status, request_id, worker.via.as_ref());
+            let failed_by = FailedBy::of_status(status.as_u16());
+            response.map(|body| {
+                let body = Content::Upstream(exchange.answer(status, failed_by, body));
+                AnswerBody::new(body, client.watch.clone())
+            })
+        }
+        Err(failure) => {
+            let response = rescue::rescue(&failure, target.api.name(), &request_id);
+            let status = response.status();
+            response.map(|body| {
+                let body = Content::Rescued(exchange.answer(status, failure.failed_by(), body));
+                AnswerBody::new(body, client.watch.clone())
+            })
+        }
+    }
+}
+
+/// What is known of a request once its API is found.
+struct Way<'a> {
+    worker: &'a Worker,
+    client: &'a Client,
+    target: &'a Target,
+    request_id: &'a HeaderValue,
+}
+
+impl Way<'_> {
+    /// To the upstream, as far as the head of its response.
+    async fn forward(
+        &self,
+        exchange: &mut Exchange,
+        mut parts: Parts,
+        incoming: Incoming,
+    ) -> Result<Response<UpstreamBody>, Failure> {
+        let watch = &self.client.watch;
+        let forwarder = &self.worker.forwarders[self.target.upstream];
+        let held = headers::expects_continue(parts.version, &parts.headers);
+        let protocol = headers::wanted_protocol(parts.version, &parts.headers);
+        let client_side = protocol.is_some().then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
+        self.rewrite_head(&mut parts, forwarder.upstream().host_header());
+
+        let body = ClientBody::new(incoming, watch, held && protocol.is_none());
+        let fate = body.fate().cloned();
+        let body = exchange.request_body(body);
+        if let (Some(protocol), Some(client_side)) = (protocol, client_side) {
+            headers::ask_for_protocol(&mut parts.headers, protocol);
+            let request = Request::from_parts(parts, body);
+            let patience = self.worker.response_head_timeout;
+            let mut response = forwarder.forward_upgrade(request, fate, watch, patience).await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                tunnel::open(&self.worker.clients, watch, client_side, hyper::upgrade::on(&mut response));
+            }
+            return Ok(response);
+        }
+        let mut request = Request::from_parts(parts, body);
+        if let Some(fate) = fate.clone().filter(|_| held) {
+            hyper::ext::on_informational(&mut request, move |response| {
+                if response.status() == StatusCode::CONTINUE {
+                    fate.release();
+                }
+            });
+        }
+        forwarder.forward(request, fate, watch).await
+    }
+
+    fn rewrite_head(&self, parts: &mut Parts, upstream_host: &HeaderValue) {
+        // Nothing of what the server side noted on the request concerns the upstream.
+        parts.extensions.clear();
+        parts.version = Version::HTTP_11;
+        let host = parts.headers.get(HOST).cloned();
+        let keeps_host = self.target.preserve_host && host.as_ref().is_some_and(|host| !host.is_empty());
+        headers::for_upstream(
+            &mut parts.headers,
+            &Passage {
+                peer: &self.client.peer_value,
+                host: host.as_ref(),
+                prefix: self.target.stripped.as_ref(),
+                upstream_host: (!keeps_host).then_some(upstream_host),
+                request_id: self.request_id,
+                trust_forwarded: self.worker.trust_forwarded,
+                via: self.worker.via.as_ref(),
+            },
+        );
+    }
+}
+
+/// The health resource under this path, and whose it is.
+fn find_resource<'w>(
+    worker: &'w Worker,
+    listener: Listener,
+    target: Option<&'w Target>,
+    normalized: &str,
+) -> Option<(&'w Api, Resource)> {
+    let lifesigns = &worker.lifesigns;
+    let of_api = |target: &'w Target, path: &str| Some((&target.api, target.api.resource(path, listener)?));
+    let own = || {
+        let resource =
+            lifesigns.shared_resource(normalized).or_else(|| lifesigns.own().resource(normalized, listener));
+        resource.map(|resource| (lifesigns.own(), resource))
+    };
+    match listener {
+        Listener::Public => {
+            target.and_then(|target| of_api(target, target.relative(normalized))).or_else(own)
+        }
+        Listener::Admin => own().or_else(|| {
+            let (target, path) = worker.router.find_for_operator(normalized)?;
+            of_api(target, path)
+        }),
+    }
+}
+
+fn set_route(exchange: &mut Exchange, target: &Target, normalized: &str) {
+    let path = target.seen_by_api(normalized);
+    match &target.templates {
+        Some(templates) => exchange.set_route(templates.find(path).unwrap_or(UNDECLARED_ROUTE)),
+        None => exchange.set_route(&route::template_of(path)),
+    }
+}
+
+/// A target in absolute form says itself which host it is for; what the Host field says does not count then
+/// (RFC 9112 §3.2.2).
+fn take_host_from_target(parts: &mut Parts) {
+    let Some(authority) = parts.uri.authority() else { return };
+    let authority = authority.as_str();
+    let without_user = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if let Ok(host) = HeaderValue::from_str(without_user) {
+        parts.headers.insert(HOST, host);
+    }
+    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    parts.uri = path.into();
+}
+
+fn host(parts: &Parts) -> Option<&str> {
+    parts.headers.get(HOST).and_then(|host| host.to_str().ok())
+}

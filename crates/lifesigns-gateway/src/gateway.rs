@@ -1,0 +1,170 @@
+//! From a configuration to threads that serve, and their end.
+
+use std::{
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+};
+
+use lifesigns::{Lifesigns, Listener};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::watch;
+
+use crate::{
+    config::Config,
+    routing::{Router, Target},
+    serve::{self, Phase, Worker},
+};
+
+/// Clients that the kernel keeps in line for one listener before they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// A gateway whose addresses are taken, and that serves once it [runs](Gateway::run).
+pub struct Gateway {
+    config: Arc<Config>,
+    lifesigns: Lifesigns,
+    listeners: Vec<TcpListener>,
+    admin: Option<TcpListener>,
+}
+
+impl Gateway {
+    /// Takes the addresses to listen on, with a listener for each worker.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if a route names an API that `lifesigns` does not know, or if
+    /// there is no route at all; otherwise what the system says about an address, with the address in it.
+    pub fn bind(config: Config, lifesigns: Lifesigns) -> io::Result<Gateway> {
+        check(&config, &lifesigns)?;
+        let workers = config
+            .workers
+            .or_else(|| thread::available_parallelism().ok())
+            .map_or(1, std::num::NonZeroUsize::get);
+        let listeners = listen_shared(config.listen, workers).map_err(|error| at(config.listen, &error))?;
+        let admin = config
+            .admin
+            .map(|address| listen_alone(address).map_err(|error| at(address, &error)))
+            .transpose()?;
+        Ok(Gateway { config: Arc::new(config), lifesigns, listeners, admin })
+    }
+
+    /// Where the APIs' callers come in.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, if it does not know.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listeners
+            .first()
+            .map_or_else(|| Err(io::ErrorKind::NotConnected.into()), TcpListener::local_addr)
+    }
+
+    /// Where operators come in, if anywhere.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `shutdown` resolves, then drains: readiness turns red, after [`crate::Drain::delay`] no one is
+    /// accepted any more, and what is under way gets [`crate::Drain::patience`] to end.
+    ///
+    /// The recorder is the caller's: it is to be shut down after this.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, if it gives no threads.
+    pub async fn run(self, shutdown: impl Future + Send) -> io::Result<()> {
+        let (phase, in_phase) = watch::channel(Phase::Serving);
+        let mut admin = self.admin;
+        let mut ends = Vec::with_capacity(self.listeners.len());
+        for (number, listener) in self.listeners.into_iter().enumerate() {
+            let mut listeners = vec![(listener, Listener::Public)];
+            listeners.extend(admin.take().map(|listener| (listener, Listener::Admin)));
+            let (config, lifesigns) = (self.config.clone(), self.lifesigns.clone());
+            let make = move || Worker::new(&config, lifesigns.clone(), router(&config, &lifesigns));
+            ends.push(serve::start(number, listeners, in_phase.clone(), make)?);
+        }
+
+        shutdown.await;
+        self.lifesigns.drain();
+        tokio::time::sleep(self.config.drain.delay).await;
+        phase.send_replace(Phase::Closing);
+        let all_ended = async {
+            for end in ends {
+                // A worker that has gone without a word has ended, too.
+                let _ = end.await;
+            }
+        };
+        if tokio::time::timeout(self.config.drain.patience, all_ended).await.is_err() {
+            tracing::warn!("some exchanges were cut off: they had not ended in time");
+        }
+        Ok(())
+    }
+}
+
+fn check(config: &Config, lifesigns: &Lifesigns) -> io::Result<()> {
+    let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    if config.routes.is_empty() {
+        return invalid("the gateway has no API behind it; give it at least one route".to_owned());
+    }
+    for route in &config.routes {
+        if !lifesigns.apis().iter().any(|api| api.name() == route.api) {
+            return invalid(format!("no API is called {:?}; add it before a route leads to it", route.api));
+        }
+        if !route.prefix.starts_with('/') {
+            return invalid(format!(
+                "the prefix {:?} of API {:?} does not begin with /",
+                route.prefix, route.api
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn router(config: &Config, lifesigns: &Lifesigns) -> Router {
+    let targets = config.routes.iter().enumerate().filter_map(|(upstream, route)| {
+        let api = lifesigns.apis().iter().find(|api| api.name() == route.api)?;
+        Some(Target::new(route, api.clone(), upstream))
+    });
+    Router::new(targets.collect())
+}
+
+/// So many listeners on the same address; the kernel spreads clients over them.
+fn listen_shared(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    if address.port() != 0 {
+        // Sharing an address would also share it with another process of the same user, unnoticed.
+        let probe = socket(address)?;
+        probe.bind(&address.into())?;
+        probe.listen(1)?;
+    }
+    let mut listeners: Vec<TcpListener> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let address = listeners.first().map_or(Ok(address), TcpListener::local_addr)?;
+        let socket = socket(address)?;
+        socket.set_reuse_port(true)?;
+        listeners.push(listen(socket, address)?);
+    }
+    Ok(listeners)
+}
+
+fn listen_alone(address: SocketAddr) -> io::Result<TcpListener> {
+    listen(socket(address)?, address)
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket, address: SocketAddr) -> io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn at(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+}

@@ -1,0 +1,231 @@
+//! The fields of a message's head that change on the way.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA},
+};
+
+use crate::request_id::X_REQUEST_ID;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What a request's head is told about its way.
+pub(crate) struct Passage<'a> {
+    /// Address of the client.
+    pub(crate) peer: &'a HeaderValue,
+    /// Host that the client asked for.
+    pub(crate) host: Option<&'a HeaderValue>,
+    /// The prefix that was taken off its path.
+    pub(crate) prefix: Option<&'a HeaderValue>,
+    /// `Host` for the upstream if it is not the client's.
+    pub(crate) upstream_host: Option<&'a HeaderValue>,
+    /// The request's id.
+    pub(crate) request_id: &'a HeaderValue,
+    /// Whether what the client says about its own way is believed.
+    pub(crate) trust_forwarded: bool,
+    /// Value that is added to `Via`.
+    pub(crate) via: Option<&'a HeaderValue>,
+}
+
+/// Turns the head that came from the client into the one that goes to the upstream.
+pub(crate) fn for_upstream(headers: &mut HeaderMap, passage: &Passage<'_>) {
+    let wants_trailers = headers.get(TE).is_some_and(accepts_trailers);
+    // A body in chunks stays one: without a length there is no other way to send it on, and a method that has no body
+    // as a rule would otherwise lose it.
+    let in_chunks = headers.contains_key(TRANSFER_ENCODING);
+    remove_hop_by_hop(headers);
+    if in_chunks {
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+
+    append_to_list(headers, X_FORWARDED_FOR, passage.peer);
+    let replaces =
+        |headers: &HeaderMap, name: HeaderName| !passage.trust_forwarded || !headers.contains_key(name);
+    if replaces(headers, X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+    if replaces(headers, X_FORWARDED_HOST) {
+        match passage.host {
+            Some(host) => headers.insert(X_FORWARDED_HOST, host.clone()),
+            None => headers.remove(X_FORWARDED_HOST),
+        };
+    }
+    if !passage.trust_forwarded {
+        headers.remove(FORWARDED);
+    }
+    match passage.prefix {
+        Some(prefix) => {
+            headers.insert(X_FORWARDED_PREFIX, prefix.clone());
+        }
+        None if !passage.trust_forwarded => {
+            headers.remove(X_FORWARDED_PREFIX);
+        }
+        None => {}
+    }
+    if let Some(host) = passage.upstream_host {
+        headers.insert(HOST, host.clone());
+    }
+    headers.insert(X_REQUEST_ID, passage.request_id.clone());
+    if let Some(trace) = headers.get(TRACEPARENT)
+        && !(is_traceparent(trace.as_bytes()) && headers.get_all(TRACEPARENT).iter().nth(1).is_none())
+    {
+        headers.remove(TRACEPARENT);
+        headers.remove(TRACESTATE);
+    }
+    if let Some(via) = passage.via {
+        append_to_list(headers, VIA, via);
+    }
+}
+
+/// Turns the head that came from the upstream into the one that goes to the client.
+pub(crate) fn for_client(
+    headers: &mut HeaderMap,
+    status: StatusCode,
+    request_id: HeaderValue,
+    via: Option<&HeaderValue>,
+) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let protocol = (status == StatusCode::SWITCHING_PROTOCOLS).then(|| headers.remove(UPGRADE)).flatten();
+    remove_hop_by_hop(headers);
+    if let Some(protocol) = protocol {
+        ask_for_protocol(headers, protocol);
+    }
+    headers.insert(X_REQUEST_ID, request_id);
+    if let Some(via) = via {
+        append_to_list(headers, VIA, via);
+    }
+}
+
+/// Whether the client asks for another protocol on its connection, and which. HTTP/2 is not among them: its preface
+/// behind an upgrade would pass unseen (RFC 9113 §3.1 does not know it any more).
+pub(crate) fn wanted_protocol(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
+    if version != Version::HTTP_11 {
+        return None;
+    }
+    let protocol = headers.get(UPGRADE)?;
+    let is_announced = tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    let is_http2 = tokens(headers, &UPGRADE).any(|token| {
+        token.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("h2c"))
+            || token.eq_ignore_ascii_case("h2")
+    });
+    (is_announced && !is_http2).then(|| protocol.clone())
+}
+
+/// Puts the wish for another protocol, or the consent to it, back into a head.
+pub(crate) fn ask_for_protocol(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// Whether the client waits with its body until it is told to go on.
+pub(crate) fn expects_continue(version: Version, headers: &HeaderMap) -> bool {
+    version == Version::HTTP_11
+        && headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// What is wrong with a head, if anything, that no upstream should have to find out.
+pub(crate) fn fault(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return Some("It has more than one Host field."),
+        (None, _) if version == Version::HTTP_11 => return Some("It has no Host field."),
+        (Some(host), None) if !is_host(host.as_bytes()) => return Some("Its Host field is not a host."),
+        _ => {}
+    }
+    if let Some(coding) = headers.get(TRANSFER_ENCODING)
+        && (!coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+            || headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some())
+    {
+        return Some("Its Transfer-Encoding is not understood; only chunked is.");
+    }
+    None
+}
+
+/// Removes what speaks of one connection only (RFC 9110 §7.6.1).
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if let Some(connection) = headers.get(CONNECTION) {
+        // Nearly always it is one of these, which name nothing that is not removed anyway.
+        let is_plain = connection.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+            || connection.as_bytes().eq_ignore_ascii_case(b"close");
+        if !is_plain || headers.get_all(CONNECTION).iter().nth(1).is_some() {
+            let listed: Vec<HeaderName> = tokens(headers, &CONNECTION)
+                .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+                // Nobody may take away where a message goes and where it ends.
+                .filter(|name| ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name))
+                .collect();
+            for name in listed {
+                headers.remove(name);
+            }
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}
+
+fn accepts_trailers(te: &HeaderValue) -> bool {
+    te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+}
+
+/// Adds to a field that is a list: one line with all members, the new one last.
+fn append_to_list(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
+    if !headers.contains_key(&name) {
+        headers.insert(name, value.clone());
+        return;
+    }
+    let mut list = Vec::new();
+    for member in headers.get_all(&name).iter().chain([value]) {
+        if !list.is_empty() {
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(member.as_bytes());
+    }
+    if let Ok(list) = HeaderValue::from_maybe_shared(bytes::Bytes::from(list)) {
+        headers.insert(name, list);
+    }
+}
+
+/// A host with or without a port, or nothing (RFC 9110 §7.2).
+fn is_host(host: &[u8]) -> bool {
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte))
+}
+
+/// The first form of a trace parent, or a later one that begins like it (W3C Trace Context §3.2).
+fn is_traceparent(value: &[u8]) -> bool {
+    let is_hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
+    let Some((head, rest)) = value.split_at_checked(55) else { return false };
+    let (version, trace, parent, flags) = (&head[..2], &head[3..35], &head[36..52], &head[53..]);
+    let is_known = version == b"00";
+    [version, trace, parent, flags].into_iter().all(is_hex)
+        && [head[2], head[35], head[52]] == *b"---"
+        && version != b"ff"
+        && !is_zero(trace)
+        && !is_zero(parent)
+        && (rest.is_empty() || (!is_known && rest[0] == b'-'))
+}

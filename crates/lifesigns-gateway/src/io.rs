@@ -1,0 +1,98 @@
+//! The socket of a client, watched.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::watch::{Wait, Watch};
+
+/// A client's socket that notes when the client does not take what is written, and that lingers when it closes.
+pub(crate) struct ClientIo {
+    stream: TokioIo<TcpStream>,
+    watch: Arc<Watch>,
+    closing: bool,
+}
+
+impl ClientIo {
+    pub(crate) fn new(stream: TcpStream, watch: Arc<Watch>) -> ClientIo {
+        ClientIo { stream: TokioIo::new(stream), watch, closing: false }
+    }
+
+    fn note<T>(&self, written: &Poll<io::Result<T>>) {
+        if written.is_pending() {
+            self.watch.begin(Wait::Write);
+        } else {
+            self.watch.end(Wait::Write);
+            self.watch.extend(Wait::RequestHead);
+        }
+    }
+}
+
+impl Read for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl Write for ClientIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Says that nothing more will come, then reads what the client still sends, into nowhere, until it closes or its
+    /// time is up (RFC 9112 §9.6).
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.closing {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.closing = true;
+            self.watch.end(Wait::RequestHead);
+            self.watch.begin(Wait::Close);
+        }
+        // Enough for what was under way; who sends more than this is not waiting for an answer.
+        const ROUNDS: usize = 64;
+        let mut nowhere = [0_u8; 4096];
+        for _ in 0..ROUNDS {
+            if !self.watch.lingers() || self.watch.is_overdue(Wait::Close) {
+                break;
+            }
+            let mut buffer = ReadBuf::new(&mut nowhere);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, buffer.unfilled())) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) | Err(_) => break,
+            }
+        }
+        self.watch.end(Wait::Close);
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,158 @@
+//! The only place that turns an error into a response.
+//!
+//! The client learns what kind of fault it was and the id to ask with; where the upstream is and what it said goes to
+//! the log alone.
+
+use std::{error::Error, fmt, io};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
+use http_body_util::Full;
+use lifesigns_model::exchange::FailedBy;
+
+use crate::request_id::X_REQUEST_ID;
+
+/// Why a request did not get an answer from its upstream.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// No connection to it came about.
+    Connect(io::Error),
+    /// No connection to it came about in time.
+    ConnectTimeout,
+    /// It broke off, or what it sent is no response.
+    BadResponse(hyper::Error),
+    /// It went over to another protocol without having been asked to.
+    UnaskedUpgrade,
+    /// It did not begin to answer in time.
+    ResponseTimeout,
+    /// The client broke off its request's body, or sent what is no body.
+    BadRequestBody,
+    /// The client stopped sending its request's body.
+    RequestBodyTimeout,
+}
+
+impl Failure {
+    /// The status that the client gets.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Failure::Connect(_) | Failure::BadResponse(_) | Failure::UnaskedUpgrade => {
+                StatusCode::BAD_GATEWAY
+            }
+            Failure::ConnectTimeout | Failure::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Failure::BadRequestBody => StatusCode::BAD_REQUEST,
+            Failure::RequestBodyTimeout => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// Whom it is counted against.
+    pub(crate) fn failed_by(&self) -> FailedBy {
+        match self {
+            Failure::BadRequestBody | Failure::RequestBodyTimeout => FailedBy::Client,
+            _ => FailedBy::Gateway,
+        }
+    }
+
+    fn detail(&self) -> &'static str {
+        match self {
+            Failure::Connect(_) => "The API behind this gateway could not be reached.",
+            Failure::ConnectTimeout => "The API behind this gateway could not be reached in time.",
+            Failure::BadResponse(_) | Failure::UnaskedUpgrade => {
+                "The API behind this gateway did not give a valid answer."
+            }
+            Failure::ResponseTimeout => "The API behind this gateway did not answer in time.",
+            Failure::BadRequestBody => "The body of the request is broken.",
+            Failure::RequestBodyTimeout => "The body of the request did not arrive in time.",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Failure::Connect(_) => "cannot connect to the upstream",
+            Failure::ConnectTimeout => "connecting to the upstream took too long",
+            Failure::BadResponse(_) => "no valid response from the upstream",
+            Failure::UnaskedUpgrade => "the upstream switched protocols without having been asked to",
+            Failure::ResponseTimeout => "the upstream did not begin to answer in time",
+            Failure::BadRequestBody => "the request's body is broken",
+            Failure::RequestBodyTimeout => "the request's body did not arrive in time",
+        })
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Failure::Connect(error) => Some(error),
+            Failure::BadResponse(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// The answer to a request whose upstream gave none.
+pub(crate) fn rescue(failure: &Failure, api: &str, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    let cause = failure.source().map(|source| describe(source)).unwrap_or_default();
+    let request_id_text = request_id.to_str().unwrap_or_default();
+    match failure.failed_by() {
+        FailedBy::Gateway => tracing::warn!(api, request_id = request_id_text, cause, "{failure}"),
+        _ => tracing::debug!(api, request_id = request_id_text, cause, "{failure}"),
+    }
+    problem(failure.status(), failure.detail(), request_id)
+}
+
+/// The answer to a request for which there is no API.
+pub(crate) fn no_api(request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    problem(StatusCode::NOT_FOUND, "Nothing is served under this host and path.", request_id)
+}
+
+/// The answer to a request that is none.
+pub(crate) fn bad_request(fault: &str, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    let mut response = problem(StatusCode::BAD_REQUEST, fault, request_id);
+    // What comes behind it on this connection cannot be trusted to be a request.
+    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The answer to a request for a tunnel (RFC 9110 §9.3.6).
+pub(crate) fn no_tunnel(request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    let mut response =
+        problem(StatusCode::METHOD_NOT_ALLOWED, "This is not a proxy for other servers.", request_id);
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// A body of `application/problem+json` (RFC 9457).
+fn problem(status: StatusCode, detail: &str, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or("Error"),
+        "status": status.as_u16(),
+        "detail": detail,
+        "requestId": request_id.to_str().unwrap_or_default(),
+    });
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(X_REQUEST_ID, request_id.clone());
+    response
+}
+
+/// An error with all that is behind it.
+fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

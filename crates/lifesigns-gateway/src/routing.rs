@@ -1,0 +1,197 @@
+//! Which API a request is for, and the path under which that API sees it.
+
+use std::borrow::Cow;
+
+use http::{HeaderValue, Uri, uri::PathAndQuery};
+use lifesigns::{Api, resources::normalize_path};
+use lifesigns_model::route::Templates;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::config::Route;
+
+/// What may stand unencoded in a path (RFC 3986 §3.3).
+const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// An API and the requests that go to it.
+pub(crate) struct Target {
+    /// The API as a subject of health resources and of counting.
+    pub(crate) api: Api,
+    /// Place of the upstream among those of the gateway.
+    pub(crate) upstream: usize,
+    /// Whether the upstream gets the client's `Host`.
+    pub(crate) preserve_host: bool,
+    /// The API's own route templates.
+    pub(crate) templates: Option<Templates>,
+    /// Value of `X-Forwarded-Prefix`, if a prefix is taken off.
+    pub(crate) stripped: Option<HeaderValue>,
+    host: Option<String>,
+    /// Empty for `/`.
+    prefix: String,
+    /// What the upstream wants before every path.
+    base: String,
+}
+
+impl Target {
+    pub(crate) fn new(route: &Route, api: Api, upstream: usize) -> Target {
+        let prefix = match normalize_path(&route.prefix).as_ref() {
+            "/" => String::new(),
+            path => path.to_owned(),
+        };
+        let strips = route.strip_prefix && !prefix.is_empty();
+        let encoded = utf8_percent_encode(&prefix, NOT_IN_A_PATH).to_string();
+        Target {
+            api,
+            upstream,
+            preserve_host: route.preserve_host,
+            templates: route.templates.clone(),
+            stripped: strips.then(|| HeaderValue::from_str(&encoded).ok()).flatten(),
+            host: route.host.as_ref().map(|host| host.to_ascii_lowercase()),
+            prefix,
+            base: route.upstream.base().to_owned(),
+        }
+    }
+
+    /// The part of a normalised path that is behind this API's prefix; at least `/`.
+    pub(crate) fn relative<'p>(&self, normalized: &'p str) -> &'p str {
+        match &normalized[self.prefix.len()..] {
+            "" => "/",
+            rest => rest,
+        }
+    }
+
+    /// The normalised path as the API sees it.
+    pub(crate) fn seen_by_api<'p>(&self, normalized: &'p str) -> &'p str {
+        if self.stripped.is_some() { self.relative(normalized) } else { normalized }
+    }
+
+    /// The request target to send on. The path is left as the client wrote it wherever that means the same to the
+    /// upstream as it meant to the routing.
+    pub(crate) fn outgoing(&self, uri: &Uri, normalized: &str) -> Uri {
+        let in_origin_form = uri.authority().is_none();
+        if self.base.is_empty()
+            && in_origin_form
+            && (self.prefix.is_empty() || self.fits_raw(uri.path(), normalized))
+        {
+            if self.stripped.is_none() {
+                return uri.clone();
+            }
+        }
+        let path = self.outgoing_path(uri.path(), normalized);
+        let text = match uri.query() {
+            Some(query) => format!("{}{path}?{query}", self.base),
+            None => format!("{}{path}", self.base),
+        };
+        PathAndQuery::from_maybe_shared(text).map_or_else(|_| Uri::from_static("/"), Uri::from)
+    }
+
+    fn outgoing_path<'p>(&self, raw: &'p str, normalized: &str) -> Cow<'p, str> {
+        if !raw.starts_with('/') {
+            // Only the asterisk form of OPTIONS is not a path (RFC 9112 §3.2.4).
+            return if raw.is_empty() { Cow::Borrowed("/") } else { Cow::Borrowed(raw) };
+        }
+        if self.prefix.is_empty() {
+            return Cow::Borrowed(raw);
+        }
+        if !self.fits_raw(raw, normalized) {
+            let seen = self.seen_by_api(normalized);
+            return Cow::Owned(utf8_percent_encode(seen, NOT_IN_A_PATH).to_string());
+        }
+        if self.stripped.is_none() {
+            return Cow::Borrowed(raw);
+        }
+        match &raw[self.prefix.len()..] {
+            "" => Cow::Borrowed("/"),
+            rest => Cow::Borrowed(rest),
+        }
+    }
+
+    /// Whether the raw path begins with the prefix literally and what follows does not lead out of it.
+    fn fits_raw(&self, raw: &str, normalized: &str) -> bool {
+        let Some(rest) = raw.strip_prefix(self.prefix.as_str()) else { return false };
+        if !(rest.is_empty() || rest.starts_with('/')) {
+            return false;
+        }
+        rest.is_empty() || normalize_path(rest) == self.relative(normalized)
+    }
+
+    fn covers(&self, host: Option<&str>, normalized: &str) -> bool {
+        let of_host = match (&self.host, host) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(host)) => {
+                own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host))
+            }
+        };
+        of_host
+            && normalized
+                .strip_prefix(self.prefix.as_str())
+                .is_some_and(|rest| self.prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// The APIs of a gateway, the most specific first.
+pub(crate) struct Router {
+    targets: Vec<Target>,
+}
+
+impl Router {
+    pub(crate) fn new(mut targets: Vec<Target>) -> Router {
+        targets.sort_by_key(|target| {
+            let host = target.host.as_ref().map_or(0, String::len);
+            (std::cmp::Reverse(host), std::cmp::Reverse(target.prefix.len()))
+        });
+        Router { targets }
+    }
+
+    /// The API for a host (as sent, if at all) and a normalised path.
+    pub(crate) fn find(&self, host: Option<&str>, normalized: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.covers(host, normalized))
+    }
+
+    /// The API whose own resources an operator asks for: under its path prefix or under `/{name}`. With it, the path
+    /// that is left.
+    pub(crate) fn find_for_operator<'p>(&self, normalized: &'p str) -> Option<(&Target, &'p str)> {
+        let under = |base: &str| {
+            let rest = normalized.strip_prefix(base)?;
+            if rest.is_empty() { Some("/") } else { rest.starts_with('/').then_some(rest) }
+        };
+        self.targets.iter().find_map(|target| {
+            let by_prefix = if target.prefix.is_empty() { None } else { under(&target.prefix) };
+            let by_name = || {
+                under(
+                    normalized
+                        .get(..=target.api.name().len())?
+                        .strip_suffix(target.api.name())
+                        .map(|_| &normalized[..=target.api.name().len()])?,
+                )
+            };
+            by_prefix.or_else(by_name).map(|rest| (target, rest))
+        })
+    }
+}
+
+/// A host without its port: `[::1]:80` is `[::1]`, `a:80` is `a`.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => name,
+        _ => host,
+    }
+}

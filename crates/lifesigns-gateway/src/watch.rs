@@ -1,0 +1,219 @@
+//! Who is being waited for, and for how long.
+//!
+//! A timer for each wait would cost more than the wait is worth, since nearly all end in time. So each connection of
+//! a client notes in a [`Watch`] since which tick of its worker's coarse clock it has been waiting for whom; the
+//! worker looks through all watches at each tick and wakes what is overdue.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use crate::config::Timeouts;
+
+/// Whom a connection may be waiting for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Wait {
+    /// The client, for the head of a request.
+    RequestHead,
+    /// The client, for more of a request's body.
+    RequestBody,
+    /// The upstream, for the head of its response.
+    ResponseHead,
+    /// The upstream, for more of its response's body.
+    ResponseBody,
+    /// The client, to take what was written.
+    Write,
+    /// The upstream, for `100 Continue`.
+    Continue,
+    /// The client, to close after the last response.
+    Close,
+}
+
+const WAITS: [Wait; 7] = [
+    Wait::RequestHead,
+    Wait::RequestBody,
+    Wait::ResponseHead,
+    Wait::ResponseBody,
+    Wait::Write,
+    Wait::Continue,
+    Wait::Close,
+];
+
+/// How long the client gets to close its side once everything was said. Closing a socket with unread bytes in it
+/// would make the kernel reset the connection and lose the end of the response.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// The coarse clock of one worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticks(Arc<AtomicU32>);
+
+impl Ticks {
+    pub(crate) fn new() -> Ticks {
+        // 0 is kept for "not waiting".
+        Ticks(Arc::new(AtomicU32::new(1)))
+    }
+
+    pub(crate) fn now(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    pub(crate) fn advance(&self) {
+        self.0.store(self.now().checked_add(1).unwrap_or(1), Relaxed);
+    }
+}
+
+/// For how many ticks each wait may last.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    /// Length of a tick.
+    pub(crate) tick: Duration,
+    /// For how many ticks a connection to an upstream is kept.
+    pub(crate) upstream_idle: u32,
+    waits: [u32; WAITS.len()],
+}
+
+impl Patience {
+    pub(crate) fn new(timeouts: &Timeouts) -> Patience {
+        let length = |wait| match wait {
+            Wait::RequestHead => timeouts.request_head,
+            Wait::RequestBody | Wait::ResponseBody | Wait::Write => timeouts.body_idle,
+            Wait::ResponseHead => timeouts.response_head,
+            Wait::Continue => timeouts.expect_continue,
+            Wait::Close => CLOSE,
+        };
+        let shortest = WAITS.map(length).into_iter().min().unwrap_or(CLOSE).min(timeouts.upstream_idle);
+        let tick = (shortest / 4).clamp(Duration::from_millis(5), Duration::from_millis(500));
+        // One more, because the first tick may come at once.
+        let ticks = |length: Duration| {
+            (length.as_micros() / tick.as_micros()).min(u128::from(u32::MAX / 2)) as u32 + 1
+        };
+        Patience {
+            tick,
+            upstream_idle: ticks(timeouts.upstream_idle),
+            waits: WAITS.map(|wait| ticks(length(wait))),
+        }
+    }
+}
+
+/// The waits of one client connection.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    ticks: Ticks,
+    since: [AtomicU32; WAITS.len()],
+    overdue: AtomicU8,
+    aborted: AtomicBool,
+    lingers: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Watch {
+    pub(crate) fn new(ticks: Ticks) -> Watch {
+        Watch {
+            ticks,
+            since: Default::default(),
+            overdue: AtomicU8::new(0),
+            aborted: AtomicBool::new(false),
+            lingers: AtomicBool::new(true),
+            waker: Mutex::new(None),
+        }
+    }
+
+    /// Begins to wait, unless that wait is already under way.
+    pub(crate) fn begin(&self, wait: Wait) {
+        let since = &self.since[wait as usize];
+        if since.load(Relaxed) == 0 {
+            since.store(self.ticks.now(), Relaxed);
+        }
+    }
+
+    /// Begins to wait anew.
+    pub(crate) fn restart(&self, wait: Wait) {
+        self.since[wait as usize].store(self.ticks.now(), Relaxed);
+    }
+
+    /// There was progress: if that wait is under way it begins anew.
+    pub(crate) fn extend(&self, wait: Wait) {
+        let since = &self.since[wait as usize];
+        if since.load(Relaxed) != 0 {
+            since.store(self.ticks.now(), Relaxed);
+        }
+    }
+
+    /// No longer waits.
+    pub(crate) fn end(&self, wait: Wait) {
+        self.since[wait as usize].store(0, Relaxed);
+        if self.overdue.load(Relaxed) != 0 {
+            self.overdue.fetch_and(!bit(wait), Relaxed);
+        }
+    }
+
+    fn is_waiting(&self, wait: Wait) -> bool {
+        self.since[wait as usize].load(Relaxed) != 0
+    }
+
+    /// Whether that wait has lasted too long.
+    pub(crate) fn is_overdue(&self, wait: Wait) -> bool {
+        self.overdue.load(Relaxed) & bit(wait) != 0
+    }
+
+    /// The client's connection is to be closed without another byte.
+    pub(crate) fn abort(&self) {
+        self.aborted.store(true, Relaxed);
+        self.wake();
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Relaxed)
+    }
+
+    /// From now on the connection belongs to another protocol.
+    pub(crate) fn upgraded(&self) {
+        self.lingers.store(false, Relaxed);
+    }
+
+    pub(crate) fn lingers(&self) -> bool {
+        self.lingers.load(Relaxed)
+    }
+
+    /// Who is to be woken when something is overdue: the task of the connection.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
+    }
+
+    pub(crate) fn wake(&self) {
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Notes what is overdue at this tick, and wakes the connection if anything is.
+    pub(crate) fn check(&self, patience: &Patience) {
+        let now = self.ticks.now();
+        let mut overdue = 0;
+        for wait in WAITS {
+            let since = self.since[wait as usize].load(Relaxed);
+            if since != 0 && now.wrapping_sub(since) > patience.waits[wait as usize] {
+                overdue |= bit(wait);
+            }
+        }
+        if self.is_waiting(Wait::RequestBody) {
+            // The upstream cannot answer what it has not yet been told.
+            overdue &= !bit(Wait::ResponseHead);
+        }
+        if overdue != 0 {
+            self.overdue.store(overdue, Relaxed);
+            self.wake();
+        }
+    }
+}
+
+const fn bit(wait: Wait) -> u8 {
+    1 << wait as u8
+}

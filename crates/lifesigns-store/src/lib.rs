@@ -8,8 +8,10 @@
 //! | `timeline` | how far are hours and days closed, and what has gone past its retention? |
 //! | `packed` | what does a kept row look like? |
 //! | [`memory`] | the store for tests, for the demo, and for whoever wants no file |
+//! | [`sqlite`] | the store in one file, described in `docs/storage-format.md` |
 
 pub mod memory;
+pub mod sqlite;
 
 mod packed;
 mod timeline;

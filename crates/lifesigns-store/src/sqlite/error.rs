@@ -1,0 +1,62 @@
+//! From SQLite's error codes to what a person can do about them.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use lifesigns_model::store::StoreError;
+use rusqlite::ErrorCode;
+
+/// An error that says what could not be done with which file, and how to mend it.
+pub(super) fn explain(path: &Path, what: &str, error: rusqlite::Error) -> StoreError {
+    let path = path.display();
+    let text = match error.sqlite_error_code() {
+        _ if is_damage(&error) => format!(
+            "{what}: {path} is damaged. Stop the process and set the file aside with its -wal and -shm (rename \
+             them); a new file is then begun. What can be saved of the old one: \
+             sqlite3 {path} .recover | sqlite3 NEW_FILE"
+        ),
+        Some(ErrorCode::DiskFull) => format!(
+            "{what}: there is no room for {path}. Free some space on its disk, or raise the size limit if one is set"
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => format!(
+            "{what}: another program holds {path} locked. End its transaction, perhaps an open sqlite3 shell"
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => format!(
+            "{what}: {path} cannot be opened or written. Its folder must exist, and folder and file must be \
+             writable for this user"
+        ),
+        Some(ErrorCode::SystemIoFailure) => {
+            format!("{what}: the disk of {path} failed to read or write. See the system's log for the disk")
+        }
+        _ => format!("{what}: {path}"),
+    };
+    StoreError::because(text, error)
+}
+
+/// The error and everything that caused it, in one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// The error for bytes in `column` that no version of this store has written.
+pub(super) fn damaged(column: usize, error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, Box::new(error))
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::QueryReturnedNoRows
+        )
+}

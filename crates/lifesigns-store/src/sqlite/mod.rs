@@ -1,0 +1,249 @@
+//! Keeps rollups in one SQLite file.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | `schema` | is this file ours, and how is it opened and brought up to date? |
+//! | `lock` | who writes it? |
+//! | `writer` | when is written, and what happens when that fails? |
+//! | `write` | what does one transaction write? |
+//! | `upkeep` | how does expired data leave? |
+//! | `read` | how is a selection answered? |
+//! | `rows` | the statements over the three tables |
+//! | `error` | what does a person read when something fails? |
+//!
+//! What survives: rows that [`flush`](RollupStore::flush) has acknowledged are in the file's write-ahead log, so
+//! the death of the process loses none of them, however it dies. The log is not forced to the medium with every
+//! transaction (`synchronous = NORMAL`): a loss of power may take the last transactions, whole, and leaves the
+//! file sound. The format is described in `docs/storage-format.md`.
+
+mod error;
+mod lock;
+mod read;
+mod rows;
+mod schema;
+mod upkeep;
+mod write;
+mod writer;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use lifesigns_model::store::{
+    Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError, StoreStatus,
+};
+
+pub use self::read::SqliteReader;
+
+use self::error::explain;
+use self::lock::WriterLock;
+use self::write::Database;
+use self::writer::{Command, Gauges, Writer};
+
+/// How a file is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Options {
+    /// How long rows of each level are kept. A longer time than before does not bring back what has gone.
+    pub retention: Retention,
+    /// Rows that may wait in the queue before an append is refused. A batch of more rows is taken when the queue
+    /// is empty. Default 200,000.
+    pub max_queued_rows: usize,
+    /// Merged rows that are held while writing fails; more are dropped and counted. Default 100,000.
+    pub max_held_rows: usize,
+    /// How long to wait for another program that has the file locked, such as a `sqlite3` shell. Default 5 s.
+    pub busy_timeout: Duration,
+    /// Bytes past which the file may not grow: writing then fails as it does on a full disk. `None`, the default:
+    /// as large as the disk allows.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            retention: Retention::default(),
+            max_queued_rows: 200_000,
+            max_held_rows: 100_000,
+            busy_timeout: Duration::from_secs(5),
+            max_bytes: None,
+        }
+    }
+}
+
+/// Rollups in one SQLite file, written by one thread of this process and read by any number.
+///
+/// Dropping it writes what is still queued and waits for that.
+///
+/// ```
+/// use lifesigns_store::sqlite::{Options, SqliteStore};
+/// let folder = tempfile::tempdir()?;
+/// let store = SqliteStore::open(folder.path().join("lifesigns.db"), Options::default())?;
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    max_queued_rows: u64,
+    gauges: Arc<Gauges>,
+    reader: SqliteReader,
+    /// `None` once it has been told to stop.
+    queue: Option<Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+    /// Let go of last, when nothing of this process touches the file any more.
+    _lock: WriterLock,
+}
+
+impl SqliteStore {
+    /// Opens a file for writing; it is made if it is not there. The folder must exist.
+    ///
+    /// # Errors
+    /// When another process writes the file, when it belongs to another program or to a newer version (it is then
+    /// left as it is), when it is damaged, or when it cannot be opened. The message says how to mend it.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<SqliteStore, StoreError> {
+        let path = path.as_ref().to_owned();
+        let lock = WriterLock::acquire(&path)?;
+        let failed = |error| explain(&path, "the store could not be opened", error);
+        let connection = schema::open_for_writing(&path, options.busy_timeout)?;
+        if let Some(bytes) = options.max_bytes {
+            let pages = (bytes / schema::PAGE_SIZE).clamp(1, u64::from(u32::MAX - 1)) as i64;
+            connection
+                .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))
+                .map_err(failed)?;
+        }
+        let database = Database::new(connection, options.retention).map_err(failed)?;
+        let reader = SqliteReader::open(&path, options.busy_timeout)?;
+        let gauges = Arc::new(Gauges::default());
+        let (queue, commands) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("store-writer".into())
+            .spawn({
+                let (path, gauges) = (path.clone(), gauges.clone());
+                move || Writer::new(path, database, &gauges, options.max_held_rows).run(&commands)
+            })
+            .map_err(|error| StoreError::because("the store's thread could not be started", error))?;
+        Ok(SqliteStore {
+            path,
+            max_queued_rows: options.max_queued_rows as u64,
+            gauges,
+            reader,
+            queue: Some(queue),
+            thread: Some(thread),
+            _lock: lock,
+        })
+    }
+
+    /// Opens a file for reading only, also while another process writes it.
+    ///
+    /// # Errors
+    /// When there is no such file, when it is damaged, or when it is of another version.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<SqliteReader, StoreError> {
+        SqliteReader::open(path.as_ref(), Options::default().busy_timeout)
+    }
+
+    /// Writes what is queued and closes the file.
+    ///
+    /// # Errors
+    /// When something could not be written; it is lost then.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.stop();
+        let written = match &*self.gauges.last_error() {
+            Some(text) => Err(StoreError::new(text.clone())),
+            None => Ok(()),
+        };
+        written
+    }
+
+    fn stop(&mut self) {
+        // Without a sender the thread's queue ends, and then the thread does.
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            let text = "the store's thread has panicked; rows that were queued may be lost".to_owned();
+            tracing::error!("{text}");
+            *self.gauges.last_error() = Some(text);
+        }
+    }
+
+    fn send(&self, command: Command) -> Result<(), Command> {
+        match &self.queue {
+            Some(queue) => queue.send(command).map_err(|mpsc::SendError(command)| command),
+            None => Err(command),
+        }
+    }
+}
+
+impl RollupStore for SqliteStore {
+    fn append(&self, rows: Vec<RollupRow>) -> Result<(), Rejected> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let added = rows.len() as u64;
+        let before = self.gauges.queued_rows.fetch_add(added, Relaxed);
+        let sent = if before == 0 || before + added <= self.max_queued_rows {
+            self.send(Command::Append(rows))
+        } else {
+            Err(Command::Append(rows))
+        };
+        match sent {
+            Err(Command::Append(rows)) => {
+                self.gauges.queued_rows.fetch_sub(added, Relaxed);
+                Err(Rejected(rows))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&self, patience: Duration) -> Result<(), StoreError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let gone = || StoreError::new("the store's thread has ended; restart the process");
+        self.send(Command::Flush(answer)).map_err(|_| gone())?;
+        answered.recv_timeout(patience).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => Err(StoreError::new(format!(
+                "{} was not written within {} s: its disk is slow, or much is queued",
+                self.path.display(),
+                patience.as_secs_f64()
+            ))),
+            RecvTimeoutError::Disconnected => Err(gone()),
+        })
+    }
+
+    fn select(&self, selection: &Selection) -> Result<Selected, StoreError> {
+        self.reader.select(selection)
+    }
+
+    fn status(&self) -> StoreStatus {
+        let gauges = &self.gauges;
+        StoreStatus {
+            pending_rows: gauges.queued_rows.load(Relaxed) + gauges.held_rows.load(Relaxed),
+            dropped_exchanges: gauges.dropped_exchanges.load(Relaxed),
+            last_error: gauges.last_error().clone(),
+            bytes: [self.path.clone(), beside(&self.path, "-wal")]
+                .iter()
+                .filter_map(|path| fs::metadata(path).ok())
+                .map(|file| file.len())
+                .sum(),
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The path with `suffix` at the end of its file name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name: OsString = path.to_owned().into();
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Answering a selection from the file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lifesigns_model::bucket::Minute;
+use lifesigns_model::exchange::FailedBy;
+use lifesigns_model::rollup::Rollup;
+use lifesigns_model::segment;
+use lifesigns_model::series::{Dimension, Series};
+use lifesigns_model::store::{
+    AnyOf, Condition, Filter, Group, GroupBy, Grouping, Selected, Selection, StoreError,
+};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::error::{damaged, explain};
+use super::rows;
+use super::schema::{load_timeline, open_for_reading};
+use super::write::all_apis;
+
+/// Connections kept for the next selection; more are opened when more are needed at once.
+const IDLE_CONNECTIONS: usize = 4;
+/// Series that a connection remembers; past it, it forgets all and looks them up again.
+const MAX_KNOWN_SERIES: usize = 100_000;
+
+/// Reads a file, also while another process writes it.
+#[derive(Debug)]
+pub struct SqliteReader {
+    path: PathBuf,
+    busy_timeout: Duration,
+    idle: Mutex<Vec<Reader>>,
+}
+
+impl SqliteReader {
+    pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<SqliteReader, StoreError> {
+        let first = Reader::open(path, busy_timeout)?;
+        Ok(SqliteReader { path: path.to_owned(), busy_timeout, idle: Mutex::new(vec![first]) })
+    }
+
+    /// Groups and sums what is kept, as of one moment. See
+    /// [`RollupStore::select`](lifesigns_model::store::RollupStore::select).
+    ///
+    /// # Errors
+    /// When the file cannot be read; the message says what can be done about it.
+    pub fn select(&self, selection: &Selection) -> Result<Selected, StoreError> {
+        // The lock is held only to take a connection and to give it back, so selections run side by side.
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => Reader::open(&self.path, self.busy_timeout)?,
+        };
+        let selected = reader
+            .select(selection)
+            .map_err(|error| explain(&self.path, "the store could not be read", error))?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_CONNECTIONS {
+            idle.push(reader);
+        }
+        Ok(selected)
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Reader {
+    connection: Connection,
+    /// What numbers in the dictionary stand for. A number is never used twice, so this never grows stale.
+    known: HashMap<i64, Arc<Series>>,
+}
+
+impl Reader {
+    fn open(path: &Path, busy_timeout: Duration) -> Result<Reader, StoreError> {
+        Ok(Reader { connection: open_for_reading(path, busy_timeout)?, known: HashMap::new() })
+    }
+
+    fn select(&mut self, selection: &Selection) -> rusqlite::Result<Selected> {
+        if self.known.len() > MAX_KNOWN_SERIES {
+            self.known.clear();
+        }
+        // One transaction: watermarks and rows are of the same moment.
+        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Deferred)?;
+        let timeline = load_timeline(&transaction)?;
+        let plan = segment::plan(selection.range, &selection.group_by, &timeline.coverage());
+        let mut sums = Sums::new(selection);
+        for api in wanted_apis(&transaction, &selection.filter)? {
+            for segment in &plan.segments {
+                let start = segment.range.start.max(timeline.kept_from(segment.level));
+                let sql = rows::scan(segment.level, selection.percentiles);
+                let mut scan = transaction.prepare_cached(sql)?;
+                let mut found = scan.query((api, start.number(), segment.range.end.number()))?;
+                while let Some(row) = found.next()? {
+                    let labels = sums.labels_of(row.get(1)?, |id| {
+                        if let Some(series) = self.known.get(&id) {
+                            return Ok(series.clone());
+                        }
+                        let series = Arc::new(read_series(&transaction, id)?);
+                        self.known.insert(id, series.clone());
+                        Ok(series)
+                    })?;
+                    let Some(labels) = labels else { continue };
+                    let (count, rollup) = sums.total(labels, Minute::new(row.get(0)?));
+                    rows::packed(row, 2, selection.percentiles)?
+                        .add_to(count, rollup, selection.percentiles)
+                        .map_err(|error| damaged(8, error))?;
+                }
+            }
+        }
+        Ok(Selected { groups: sums.finish(), range: plan.range })
+    }
+}
+
+/// Sums of a selection by small numbers. Labels become a group's key once for each group and not for each row.
+struct Sums<'s> {
+    selection: &'s Selection,
+    /// Minutes in which all intervals have a common bucket; `None` without an interval.
+    step: Option<i64>,
+    /// For each series the number of its labels; `None` for one that the filter leaves out.
+    by_series: HashMap<i64, Option<usize>>,
+    by_labels: HashMap<Vec<String>, usize>,
+    /// For each number of labels a series that has them.
+    examples: Vec<Arc<Series>>,
+    totals: HashMap<(usize, Minute), (u64, Rollup)>,
+}
+
+impl<'s> Sums<'s> {
+    fn new(selection: &'s Selection) -> Sums<'s> {
+        let intervals = selection.group_by.iter().filter_map(|by| match by {
+            GroupBy::Interval(minutes) => Some(*minutes),
+            GroupBy::Dimension(_) => None,
+        });
+        Sums {
+            selection,
+            step: intervals.reduce(greatest_common_divisor),
+            by_series: HashMap::new(),
+            by_labels: HashMap::new(),
+            examples: Vec::new(),
+            totals: HashMap::new(),
+        }
+    }
+
+    fn labels_of(
+        &mut self,
+        id: i64,
+        series: impl FnOnce(i64) -> rusqlite::Result<Arc<Series>>,
+    ) -> rusqlite::Result<Option<usize>> {
+        if let Some(labels) = self.by_series.get(&id) {
+            return Ok(*labels);
+        }
+        let series = series(id)?;
+        let labels = self.selection.filter.matches(&series).then(|| {
+            let labels = self.selection.group_by.iter().filter_map(|by| match by {
+                GroupBy::Dimension(dimension) => Some(series.label(*dimension).into_owned()),
+                GroupBy::Interval(_) => None,
+            });
+            *self.by_labels.entry(labels.collect()).or_insert_with(|| {
+                self.examples.push(series.clone());
+                self.examples.len() - 1
+            })
+        });
+        self.by_series.insert(id, labels);
+        Ok(labels)
+    }
+
+    fn total(&mut self, labels: usize, start: Minute) -> &mut (u64, Rollup) {
+        let bucket = self.step.map_or(Minute::new(0), |step| start.floor(step));
+        self.totals.entry((labels, bucket)).or_default()
+    }
+
+    fn finish(self) -> Vec<Group> {
+        let mut grouping = Grouping::new(self.selection);
+        for ((labels, bucket), (count, rollup)) in self.totals {
+            let total = grouping.group(bucket, &self.examples[labels]);
+            total.0 = total.0.saturating_add(count);
+            total.1.merge(&rollup);
+        }
+        grouping.finish()
+    }
+}
+
+fn greatest_common_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// The numbers of the APIs that the filter can let through: the key of the rows begins with them.
+fn wanted_apis(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<i64>> {
+    let Some(names) = filter.all.iter().find_map(only_apis) else { return all_apis(connection) };
+    let mut statement = connection.prepare_cached("SELECT id FROM api WHERE name = ?1")?;
+    let mut ids = Vec::new();
+    for name in names {
+        ids.extend(statement.query_row([name], |row| row.get::<_, i64>(0)).optional()?);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// The APIs to one of which these conditions bind; `None` if they let others through as well.
+fn only_apis(any_of: &AnyOf) -> Option<Vec<&str>> {
+    let mut names = Vec::new();
+    for condition in &any_of.any {
+        match condition {
+            Condition::Equals(Dimension::Api, name) => names.push(&**name),
+            Condition::In(Dimension::Api, several) => names.extend(several.iter().map(|name| &**name)),
+            _ => return None,
+        }
+    }
+    Some(names)
+}
+
+fn read_series(connection: &Connection, id: i64) -> rusqlite::Result<Series> {
+    connection
+        .prepare_cached(
+            "SELECT api.name, api_version, route, method, status, client_id, policy, failed_by, instance \
+             FROM series JOIN api ON api.id = series.api WHERE series.id = ?1",
+        )?
+        .query_row([id], |row| {
+            let failed_by: String = row.get(7)?;
+            Ok(Series {
+                api: row.get(0)?,
+                api_version: row.get(1)?,
+                route: row.get(2)?,
+                method: row.get(3)?,
+                status: row.get(4)?,
+                client_id: row.get(5)?,
+                policy: row.get(6)?,
+                failed_by: FailedBy::from_name(&failed_by).ok_or_else(|| {
+                    damaged(7, StoreError::new(format!("{failed_by:?} is nobody who fails")))
+                })?,
+                instance: row.get(8)?,
+            })
+        })
+}

@@ -1,0 +1,193 @@
+//! Opening a file: is it ours, is it of a version we know, and how is it brought up to date?
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use lifesigns_model::bucket::Minute;
+use lifesigns_model::store::StoreError;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::error::explain;
+use crate::timeline::Timeline;
+
+/// Marks a file as one of ours: "Life" in ASCII.
+pub(super) const APPLICATION_ID: u32 = 0x4c69_6665;
+/// Bytes of a page.
+pub(super) const PAGE_SIZE: u64 = 8192;
+/// Version of the files that this program writes.
+pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// Each brings a file from the version of its index to the next. Never changed once released.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001-rollups.sql")];
+
+/// The write-ahead log is cut back to this after a transaction that made it longer.
+const LOG_BYTES_KEPT: i64 = 64 << 20;
+const WRITER_CACHE_KIB: i64 = 32 << 10;
+const READER_CACHE_KIB: i64 = 8 << 10;
+
+/// Opens a file for writing: makes it if it is not there, and brings an older one up to date.
+pub(super) fn open_for_writing(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    refuse_foreign_header(path)?;
+    let failed = |error| explain(path, "the store could not be opened", error);
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(busy_timeout).map_err(failed)?;
+    let version = version_of(&connection).map_err(failed)?;
+    let version = version.ok_or_else(|| foreign(path))?;
+    refuse_newer(path, version)?;
+    prepare(&connection, version).map_err(failed)?;
+    migrate(&mut connection, version).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Opens a file that is there, for reading only.
+pub(super) fn open_for_reading(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    refuse_foreign_header(path)?;
+    let failed = |error| explain(path, "the store could not be opened for reading", error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(busy_timeout).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    let version = version_of(&connection).map_err(failed)?.ok_or_else(|| foreign(path))?;
+    refuse_newer(path, version)?;
+    if version < VERSION {
+        return Err(StoreError::new(format!(
+            "{} is of the older version {version}. Open it once for writing, which brings it to version {VERSION}",
+            path.display()
+        )));
+    }
+    Ok(connection)
+}
+
+/// The watermarks. Names that this version does not know do not occur: they would be another version.
+pub(super) fn load_timeline(connection: &Connection) -> rusqlite::Result<Timeline> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
+    let mut value = |name: &str| -> rusqlite::Result<Option<Minute>> {
+        let found = statement.query_row([name], |row| row.get::<_, Option<i64>>(0)).optional()?;
+        Ok(found.flatten().map(Minute::new))
+    };
+    let beginning = Timeline::default();
+    Ok(Timeline {
+        newest: value("newest")?,
+        leap: value("leap")?,
+        minutes_from: value("minutes_from")?.unwrap_or(beginning.minutes_from),
+        hours_from: value("hours_from")?.unwrap_or(beginning.hours_from),
+        days_from: value("days_from")?.unwrap_or(beginning.days_from),
+        hours_until: value("hours_until")?.unwrap_or(beginning.hours_until),
+        days_until: value("days_until")?.unwrap_or(beginning.days_until),
+    })
+}
+
+/// Writes the watermarks that differ from their beginning.
+pub(super) fn save_timeline(transaction: &Transaction<'_>, timeline: &Timeline) -> rusqlite::Result<()> {
+    let beginning = Timeline::default();
+    let moved = |minute: Minute, from: Minute| (minute != from).then_some(minute);
+    let values = [
+        ("newest", timeline.newest),
+        ("leap", timeline.leap),
+        ("minutes_from", moved(timeline.minutes_from, beginning.minutes_from)),
+        ("hours_from", moved(timeline.hours_from, beginning.hours_from)),
+        ("days_from", moved(timeline.days_from, beginning.days_from)),
+        ("hours_until", moved(timeline.hours_until, beginning.hours_until)),
+        ("days_until", moved(timeline.days_until, beginning.days_until)),
+    ];
+    let mut statement =
+        transaction.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?;
+    for (name, value) in values {
+        statement.execute((name, value.map(Minute::number)))?;
+    }
+    Ok(())
+}
+
+/// Looks at the file's first bytes without SQLite, which could touch a file that is not for us: it replays and
+/// removes logs. Offsets are those of the SQLite file format, section 1.3.
+fn refuse_foreign_header(path: &Path) -> Result<(), StoreError> {
+    let mut header = Vec::with_capacity(100);
+    let read = File::open(path).and_then(|file| file.take(100).read_to_end(&mut header));
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(StoreError::because(format!("{} cannot be read", path.display()), error));
+        }
+        Ok(0) => return Ok(()),
+        Ok(_) => {}
+    }
+    let number = |at: usize| {
+        let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, u32::from_be_bytes)
+    };
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Err(StoreError::new(format!(
+            "{} is no SQLite file, or its beginning is damaged. Give another file, or set this one aside (rename it)",
+            path.display()
+        )));
+    }
+    match number(68) {
+        APPLICATION_ID => refuse_newer(path, number(60)),
+        0 => Ok(()),
+        _ => Err(foreign(path)),
+    }
+}
+
+/// The version of a file of ours, 0 for one without any content; `None` for the file of another program.
+fn version_of(connection: &Connection) -> rusqlite::Result<Option<u32>> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+    Ok(match (number("application_id")?, number("user_version")?) {
+        (APPLICATION_ID, version) => Some(version),
+        (0, 0) if tables == 0 => Some(0),
+        _ => None,
+    })
+}
+
+fn refuse_newer(path: &Path, version: u32) -> Result<(), StoreError> {
+    if version <= VERSION {
+        return Ok(());
+    }
+    Err(StoreError::new(format!(
+        "{} was written by a newer Lifesigns (file version {version}, this one knows up to {VERSION}). It was left \
+         as it is: use the newer Lifesigns, or give another file",
+        path.display()
+    )))
+}
+
+fn foreign(path: &Path) -> StoreError {
+    StoreError::new(format!(
+        "{} is an SQLite file of another program. It was left as it is: give another file",
+        path.display()
+    ))
+}
+
+/// Sets what holds for a connection, and for an empty file what has to be set before its first table.
+fn prepare(connection: &Connection, version: u32) -> rusqlite::Result<()> {
+    if version == 0 {
+        connection.pragma_update(None, "page_size", PAGE_SIZE as i64)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        tracing::warn!(mode, "the file system cannot share memory, so readers wait for the writer");
+    }
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection
+        .pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_KEPT, |row| row.get::<_, i64>(0))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection, version: u32) -> rusqlite::Result<()> {
+    for (from, sql) in (0..).zip(MIGRATIONS).skip(version as usize) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", from + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Removing what has expired, in small steps between the writes.
+//!
+//! Readers go by the watermarks and never look at expired rows, so that removing them can take its time: a step
+//! is one transaction over one hour of minute rows (or a day of hour rows, a month of day rows) of one API. Freed
+//! pages are used again; a file that has become much too large for what it holds is shortened.
+
+use lifesigns_model::bucket::{Level, Minute};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::rows;
+use super::write::{Database, all_apis};
+
+const DAY: i64 = Level::Day.minutes();
+
+/// A file of fewer free pages than this is not shortened.
+const FREE_PAGES_KEPT: i64 = 1024;
+/// A file is shortened while more than one of this many of its pages is free.
+const FREE_SHARE: i64 = 4;
+/// Pages by which a step shortens the file: 4 MB.
+const PAGES_A_STEP: i64 = 512;
+
+/// Does one step. Whether there may be more to do.
+pub(super) fn step(database: &mut Database) -> rusqlite::Result<bool> {
+    if remove_expired_rows(database)? {
+        return Ok(true);
+    }
+    if remove_unused_series(database)? {
+        database.forget_series();
+        return Ok(true);
+    }
+    shorten(database.connection())
+}
+
+fn remove_expired_rows(database: &Database) -> rusqlite::Result<bool> {
+    let connection = database.connection();
+    for (level, span) in [(Level::Minute, 60), (Level::Hour, DAY), (Level::Day, 30 * DAY)] {
+        let kept_from = database.timeline().kept_from(level);
+        for api in all_apis(connection)? {
+            let oldest: Option<i64> =
+                connection.prepare_cached(rows::oldest(level))?.query_row([api], |row| row.get(0))?;
+            let Some(oldest) = oldest.map(Minute::new).filter(|oldest| *oldest < kept_from) else { continue };
+            let up_to = oldest.plus(span).min(kept_from);
+            connection.prepare_cached(rows::remove_before(level))?.execute((api, up_to.number()))?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Only when no expired row is left: the rows of a series, and those of an API, are found through the dictionary.
+fn remove_unused_series(database: &Database) -> rusqlite::Result<bool> {
+    let transaction = Transaction::new_unchecked(database.connection(), TransactionBehavior::Immediate)?;
+    let removed = transaction
+        .prepare_cached("DELETE FROM series WHERE last_day < ?1")?
+        .execute([database.timeline().kept_from(Level::Day).number()])?;
+    if removed > 0 {
+        transaction
+            .prepare_cached(
+                "DELETE FROM api WHERE NOT EXISTS (SELECT 1 FROM series WHERE series.api = api.id)",
+            )?
+            .execute(())?;
+    }
+    transaction.commit()?;
+    Ok(removed > 0)
+}
+
+fn shorten(connection: &Connection) -> rusqlite::Result<bool> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (free, all) = (number("freelist_count")?, number("page_count")?);
+    if free <= FREE_PAGES_KEPT || free <= all / FREE_SHARE {
+        return Ok(false);
+    }
+    // A row for each page: the pages go as the rows are walked.
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_A_STEP})"))?;
+    let mut rows = statement.query(())?;
+    while rows.next()?.is_some() {}
+    Ok(true)
+}

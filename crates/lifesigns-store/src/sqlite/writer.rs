@@ -1,0 +1,208 @@
+//! The thread that owns the connection for writing.
+//!
+//! Whoever appends puts rows into its queue and goes on. The thread takes all that has come, merges it and writes
+//! it in one transaction. When that fails, it keeps the rows and tries again: each second, and whenever somebody
+//! flushes. It ends when the queue's other end is dropped, after a last attempt to write.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lifesigns_model::bucket::Level;
+use lifesigns_model::rollup::Rollup;
+use lifesigns_model::store::{RollupRow, StoreError};
+
+use super::error::{chain, explain};
+use super::upkeep;
+use super::write::{Database, Pending};
+
+/// Time between attempts while writing fails.
+const RETRY: Duration = Duration::from_secs(1);
+/// Merged rows after which a transaction is written although more are waiting.
+const ROWS_A_TRANSACTION: usize = 50_000;
+
+/// What is sent to the thread.
+#[derive(Debug)]
+pub(super) enum Command {
+    Append(Vec<RollupRow>),
+    /// To be answered once everything sent before is in the file, or could not be written.
+    Flush(SyncSender<Result<(), StoreError>>),
+}
+
+/// What the thread lets others know.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    /// Rows in the queue.
+    pub(super) queued_rows: AtomicU64,
+    /// Merged rows that the thread has taken and not yet written.
+    pub(super) held_rows: AtomicU64,
+    pub(super) dropped_exchanges: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Gauges {
+    pub(super) fn last_error(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread's state.
+#[derive(Debug)]
+pub(super) struct Writer<'g> {
+    path: PathBuf,
+    database: Database,
+    gauges: &'g Gauges,
+    max_held_rows: usize,
+    pending: Pending,
+    flushes: Vec<SyncSender<Result<(), StoreError>>>,
+    /// When the last attempt failed; `None` while writing works.
+    failed_at: Option<Instant>,
+    upkeep_due: bool,
+}
+
+impl<'g> Writer<'g> {
+    pub(super) fn new(
+        path: PathBuf,
+        database: Database,
+        gauges: &'g Gauges,
+        max_held_rows: usize,
+    ) -> Writer<'g> {
+        Writer {
+            path,
+            database,
+            gauges,
+            max_held_rows,
+            pending: Pending::new(),
+            flushes: Vec::new(),
+            failed_at: None,
+            // Something may have been left over when the last process ended.
+            upkeep_due: true,
+        }
+    }
+
+    pub(super) fn run(mut self, queue: &Receiver<Command>) {
+        loop {
+            let open = self.receive(queue);
+            let due = self.failed_at.is_none_or(|at| at.elapsed() >= RETRY);
+            if !self.pending.is_empty() && (due || !open || !self.flushes.is_empty()) {
+                self.write();
+            }
+            self.answer_flushes();
+            if !open {
+                self.give_up_the_rest();
+                return;
+            }
+            if self.upkeep_due && self.failed_at.is_none() {
+                self.keep_up();
+            }
+        }
+    }
+
+    /// Waits for something to do and takes what there is. Whether more can come.
+    fn receive(&mut self, queue: &Receiver<Command>) -> bool {
+        let first = match self.failed_at {
+            Some(at) => queue.recv_timeout(RETRY.saturating_sub(at.elapsed())),
+            None if self.upkeep_due => queue.recv_timeout(Duration::ZERO),
+            None => queue.recv().map_err(RecvTimeoutError::from),
+        };
+        match first {
+            Ok(command) => self.take(command),
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        while self.pending.len() < ROWS_A_TRANSACTION {
+            match queue.try_recv() {
+                Ok(command) => self.take(command),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, command: Command) {
+        let rows = match command {
+            Command::Append(rows) => rows,
+            Command::Flush(answer) => return self.flushes.push(answer),
+        };
+        let taken = rows.len() as u64;
+        for row in rows {
+            let key = (row.minute, row.series);
+            if let Some(sum) = self.pending.get_mut(&key) {
+                sum.merge(&row.rollup);
+            } else if self.failed_at.is_some() && self.pending.len() >= self.max_held_rows {
+                self.gauges.dropped_exchanges.fetch_add(row.rollup.count(), Relaxed);
+            } else {
+                self.pending.insert(key, row.rollup);
+            }
+        }
+        self.gauges.held_rows.store(self.pending.len() as u64, Relaxed);
+        self.gauges.queued_rows.fetch_sub(taken, Relaxed);
+    }
+
+    fn write(&mut self) {
+        let kept_from = |database: &Database| Level::ALL.map(|level| database.timeline().kept_from(level));
+        let before = kept_from(&self.database);
+        match self.database.write(&self.pending) {
+            Ok(too_old) => {
+                self.upkeep_due |= kept_from(&self.database) != before;
+                if too_old > 0 {
+                    self.gauges.dropped_exchanges.fetch_add(too_old, Relaxed);
+                    tracing::warn!(
+                        exchanges = too_old,
+                        "rows came that are older than anything the store keeps"
+                    );
+                }
+                self.pending.clear();
+                self.gauges.held_rows.store(0, Relaxed);
+                if self.failed_at.take().is_some() {
+                    *self.gauges.last_error() = None;
+                    tracing::info!(path = %self.path.display(), "the store can be written again");
+                }
+            }
+            Err(error) => self.failed("rows could not be written", error),
+        }
+    }
+
+    fn keep_up(&mut self) {
+        match upkeep::step(&mut self.database) {
+            Ok(more) => self.upkeep_due = more,
+            Err(error) => {
+                // Due again when more expires, so a lasting fault is not tried without end.
+                self.upkeep_due = false;
+                let error = explain(&self.path, "expired rows could not be removed", error);
+                tracing::warn!("{}", chain(&error));
+            }
+        }
+    }
+
+    fn failed(&mut self, what: &str, error: rusqlite::Error) {
+        let text = chain(&explain(&self.path, what, error));
+        if self.failed_at.is_none() {
+            tracing::error!(held_rows = self.pending.len(), "{text}");
+        }
+        self.failed_at = Some(Instant::now());
+        *self.gauges.last_error() = Some(text);
+    }
+
+    fn answer_flushes(&mut self) {
+        for flush in self.flushes.drain(..) {
+            let answer = match &*self.gauges.last_error() {
+                Some(text) if !self.pending.is_empty() => Err(StoreError::new(text.clone())),
+                _ => Ok(()),
+            };
+            // Whoever asked may have lost patience and gone.
+            let _ = flush.try_send(answer);
+        }
+    }
+
+    fn give_up_the_rest(&mut self) {
+        let lost: u64 = self.pending.values().map(Rollup::count).sum();
+        if lost > 0 {
+            self.gauges.dropped_exchanges.fetch_add(lost, Relaxed);
+            tracing::error!(exchanges = lost, "the store was closed before these could be written");
+        }
+    }
+}

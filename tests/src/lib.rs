@@ -1,1 +1,15 @@
 //! What a user sees, tested through the binary and a socket.
+//!
+//! | module | what it gives to a test |
+//! |---|---|
+//! | [`program`] | the binary `lifesigns`, started, watched, stopped |
+//! | [`client`] | HTTP/1.1 with every byte in the test's hands |
+//! | [`upstream`] | an API whose answers its paths choose |
+//! | [`wait`] | what is to become true, with a deadline |
+//!
+//! Everything blocks and panics when something is not as it should be: a test has nothing better to do.
+
+pub mod client;
+pub mod program;
+pub mod upstream;
+pub mod wait;

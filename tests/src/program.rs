@@ -125,7 +125,8 @@ impl Program {
     /// The address in the line `{what} listening on http://{address}`; waits until it is printed.
     pub fn listening(&self, what: &str) -> SocketAddr {
         let start = format!("{what} listening on http://");
-        wait::until(&format!("a line `{start}…`; printed so far:\n{}", self.printed()), || {
+        let explain = || format!("there is no line `{start}…`:\n{}{}", self.stdout(), self.stderr());
+        wait::until_or(explain, || {
             let stdout = self.stdout();
             let stderr = self.stderr();
             let mut lines = stdout.split_inclusive('\n').chain(stderr.split_inclusive('\n'));
@@ -143,10 +144,6 @@ impl Program {
     /// What was printed to standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().expect("the reader does not panic").clone()
-    }
-
-    fn printed(&self) -> String {
-        format!("{}{}", self.stdout(), self.stderr())
     }
 
     /// Its process id.

@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -35,7 +35,9 @@ pub struct Upstream {
 #[derive(Debug, Default)]
 struct Shared {
     requests: Mutex<HashMap<String, u64>>,
-    connections: Mutex<Vec<TcpStream>>,
+    /// The open connections by number, so that they can be closed from outside.
+    open: Mutex<HashMap<u64, TcpStream>>,
+    accepted: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -57,6 +59,7 @@ impl Upstream {
                     break;
                 }
                 let (Ok(stream), shared) = (stream, Arc::clone(&serving)) else { continue };
+                stream.set_nodelay(true).expect("a fresh socket takes its options");
                 thread::spawn(move || serve(stream, &shared));
             }
         });
@@ -79,8 +82,8 @@ impl Upstream {
     }
 
     /// How many connections it has accepted.
-    pub fn connections(&self) -> usize {
-        self.shared.connections.lock().expect("nothing panics while it is held").len()
+    pub fn connections(&self) -> u64 {
+        self.shared.accepted.load(Ordering::SeqCst)
     }
 
     fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<String, u64>> {
@@ -93,8 +96,8 @@ impl Drop for Upstream {
         self.shared.stopped.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts; whether that succeeds or not, there is nothing more to do.
         drop(TcpStream::connect(self.address));
-        if let Ok(connections) = self.shared.connections.lock() {
-            for connection in &*connections {
+        if let Ok(open) = self.shared.open.lock() {
+            for connection in open.values() {
                 // Fails only if it is closed already.
                 let _ = connection.shutdown(Shutdown::Both);
             }
@@ -104,14 +107,12 @@ impl Drop for Upstream {
 
 fn serve(stream: TcpStream, shared: &Shared) {
     let Ok(handle) = stream.try_clone() else { return };
-    shared.connections.lock().expect("nothing panics while it is held").push(handle);
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+    let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
+    shared.open.lock().expect("nothing panics while it is held").insert(number, handle);
     let mut stream = BufReader::new(stream);
     // An error here is the other side going away, which is the test's own doing.
     while let Ok(true) = answer_one(&mut stream, shared) {}
-    let _ = stream.get_ref().shutdown(Shutdown::Both);
+    shared.open.lock().expect("nothing panics while it is held").remove(&number);
 }
 
 /// Reads one request and answers it. False when the connection is to be closed.

@@ -17,13 +17,20 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// });
 /// assert_eq!(third, 3);
 /// ```
-pub fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
+    until_or(|| format!("waited {PATIENCE:?} in vain for {what}"), attempt)
+}
+
+/// As [`until`], but panics with what `explain` gives then.
+pub fn until_or<T>(explain: impl FnOnce() -> String, mut attempt: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = attempt() {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}");
+        if Instant::now() >= deadline {
+            panic!("{}", explain());
+        }
         thread::sleep(Duration::from_millis(10));
     }
 }

@@ -39,6 +39,7 @@ impl Minute {
     }
 
     /// This minute and `minutes` more (or fewer, if negative).
+    #[must_use]
     pub const fn plus(self, minutes: i64) -> Minute {
         Minute(self.0.saturating_add(minutes))
     }
@@ -47,12 +48,14 @@ impl Minute {
     ///
     /// # Panics
     /// If `width` is not positive.
+    #[must_use]
     pub fn floor(self, width: i64) -> Minute {
         assert!(width > 0, "a bucket is at least one minute wide");
         Minute(self.0.div_euclid(width).saturating_mul(width))
     }
 
     /// The start of the first bucket of `width` minutes that starts here or later.
+    #[must_use]
     pub fn ceil(self, width: i64) -> Minute {
         let floor = self.floor(width);
         if floor == self { self } else { floor.plus(width) }

@@ -143,15 +143,17 @@ impl Verdict {
     }
 }
 
-/// The verdict on these figures. `previous` gives the light its inertia and its age.
+/// The verdict on these figures. `previous` gives the light its inertia and its age; without `traffic`
+/// only the phase counts.
 pub fn judge(
     previous: &Verdict,
     phase: Phase,
-    traffic: &Traffic,
+    traffic: Option<&Traffic>,
     thresholds: &Thresholds,
     now: Timestamp,
 ) -> Verdict {
-    let (light, reason) = match (judge_traffic(previous.light, traffic, thresholds), phase) {
+    let by_traffic = traffic.map(|traffic| judge_traffic(previous.light, traffic, thresholds));
+    let (light, reason) = match (by_traffic.unwrap_or((Light::Green, Reason::Normal)), phase) {
         (red @ (Light::Red, _), _) => red,
         (_, Phase::Starting) => (Light::Amber, Reason::Starting),
         (_, Phase::Draining) => (Light::Amber, Reason::Draining),
@@ -202,7 +204,7 @@ mod tests {
 
     fn light_after(previous: Light, phase: Phase, traffic: Traffic) -> Light {
         let previous = Verdict { light: previous, reason: Reason::Normal, since: at(0) };
-        judge(&previous, phase, &traffic, &Thresholds::default(), at(1)).light
+        judge(&previous, phase, Some(&traffic), &Thresholds::default(), at(1)).light
     }
 
     #[test]
@@ -243,7 +245,7 @@ mod tests {
     fn slow_answers_are_amber_where_a_threshold_is_set() {
         let thresholds = Thresholds { amber_latency_p95_ms: Some(250.0), ..Thresholds::default() };
         let slow = Traffic { exchanges: 100, failures: 0, latency_p95_ms: Some(251.0) };
-        let verdict = judge(&Verdict::starting(at(0)), Phase::Ready, &slow, &thresholds, at(1));
+        let verdict = judge(&Verdict::starting(at(0)), Phase::Ready, Some(&slow), &thresholds, at(1));
         assert_eq!(verdict.light, Light::Amber);
         assert_eq!(
             verdict.reason.to_string(),
@@ -253,12 +255,18 @@ mod tests {
 
     #[test]
     fn a_light_keeps_its_age_until_it_changes() {
-        let first =
-            judge(&Verdict::starting(at(0)), Phase::Ready, &traffic(100, 0), &Thresholds::default(), at(5));
+        let first = judge(
+            &Verdict::starting(at(0)),
+            Phase::Ready,
+            Some(&traffic(100, 0)),
+            &Thresholds::default(),
+            at(5),
+        );
         assert_eq!(first.since, at(5));
-        let second = judge(&first, Phase::Ready, &traffic(100, 1), &Thresholds::default(), at(9));
+        let second = judge(&first, Phase::Ready, Some(&traffic(100, 1)), &Thresholds::default(), at(9));
         assert_eq!(second.since, at(5));
-        let clock_set_back = judge(&second, Phase::Ready, &traffic(100, 1), &Thresholds::default(), at(3));
+        let clock_set_back =
+            judge(&second, Phase::Ready, Some(&traffic(100, 1)), &Thresholds::default(), at(3));
         assert_eq!(clock_set_back.since, at(3));
     }
 

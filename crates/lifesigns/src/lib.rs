@@ -1,1 +1,83 @@
 //! Health resources for any API, fed by its real traffic.
+//!
+//! A handler that answers "OK" proves that the handler runs. This library records every exchange of an API when its
+//! response has ended, judges from them whether the API is serving properly, and answers the health resources that
+//! callers, load balancers and operators already know. In an API on axum or tower it takes two lines:
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use lifesigns::Lifesigns;
+//!
+//! let lifesigns = Lifesigns::builder("polls").identity(lifesigns::build_identity!()).start()?;
+//! let app: Router = Router::new().route("/questions", get(|| async { "[]" })).layer(lifesigns.layer());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! | resource | answers |
+//! |---|---|
+//! | `/status` | status, version, uptime and memory of the process |
+//! | `/health` | OK, DEGRADED or UNAVAILABLE, and which revision of which repository runs since when |
+//! | `/health/status` | the traffic light as a status code; `/health/status/{code}` forces one |
+//! | `/livez`, `/readyz`, `/startupz` | probes |
+//! | `/health/details` | requests by status over time, latency, top apps; takes a token and a store |
+//! | `/analytics/1.0/…/query` | any question about the traffic; takes a token and a store |
+//! | `/metrics` | Prometheus and OpenMetrics; takes a token |
+//!
+//! What it does *not* do: it makes no HTTP connection, knows no SQL, and starts one thread, which sleeps nearly all
+//! the time. A request for a cheap resource touches nothing but a snapshot in memory.
+
+mod access;
+mod builder;
+mod clock;
+mod collector;
+mod layer;
+mod limit;
+mod proc;
+mod process;
+mod record;
+mod recorder;
+pub mod resources;
+mod settings;
+mod snapshot;
+mod window;
+
+pub use lifesigns_model as model;
+pub use lifesigns_model::identity::{Identity, IdentityField};
+
+pub use self::access::{BadTokenHash, Scope, Token, TokenHash};
+pub use self::builder::{ApiOptions, BadVariable, Builder, IDENTITY_VARIABLES};
+pub use self::layer::{HealthLayer, HealthService, ServiceBody, ServiceFuture};
+pub use self::proc::{ProcessFigures, ProcessSource};
+pub use self::process::{Api, Lifesigns};
+pub use self::record::{Exchange, RequestBody, ResponseBody};
+pub use self::settings::{Exposure, Listener, ResourceKind, ResourceSettings, Settings};
+pub use self::snapshot::Snapshot;
+
+/// The [`Identity`] that is known since the calling crate was built: its version and repository from its
+/// `Cargo.toml`, and what `lifesigns_build::identity()` found out in its build script, if it has one that calls it.
+///
+/// ```
+/// let identity = lifesigns::build_identity!();
+/// assert_eq!(identity.version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+/// ```
+#[macro_export]
+macro_rules! build_identity {
+    () => {
+        $crate::Identity {
+            repo: ::std::option::Option::or(
+                $crate::__some_text(::std::option_env!("LIFESIGNS_BUILD_REPO")),
+                $crate::__some_text(::std::option_env!("CARGO_PKG_REPOSITORY")),
+            ),
+            revision: $crate::__some_text(::std::option_env!("LIFESIGNS_BUILD_REVISION")),
+            version: $crate::__some_text(::std::option_env!("CARGO_PKG_VERSION")),
+            build_date: $crate::__some_text(::std::option_env!("LIFESIGNS_BUILD_DATE")),
+            language: $crate::__some_text(::std::option_env!("LIFESIGNS_BUILD_LANGUAGE")),
+            ..::std::default::Default::default()
+        }
+    };
+}
+
+#[doc(hidden)]
+pub fn __some_text(text: Option<&str>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
+}

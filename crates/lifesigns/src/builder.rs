@@ -1,0 +1,268 @@
+//! Setting up.
+
+use std::collections::HashMap;
+use std::env;
+use std::io;
+use std::sync::Arc;
+use std::sync::{Mutex, atomic::AtomicU64};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use lifesigns_model::identity::Identity;
+use lifesigns_model::series::NOT_APPLICABLE;
+use lifesigns_model::store::RollupStore;
+use lifesigns_model::verdict::Thresholds;
+
+use crate::access::{Scope, Token, TokenHash};
+use crate::limit::Limiter;
+use crate::proc::ProcessSource;
+use crate::process::{ApiState, Lifesigns, StoreHandle};
+use crate::recorder::labels::Labels;
+use crate::settings::{ResourceKind, Settings};
+use crate::snapshot::Snapshot;
+
+/// Environment variables that override the identity of a process: name, and what it sets.
+pub const IDENTITY_VARIABLES: [(&str, &str); 8] = [
+    ("LIFESIGNS_REPO", "repo"),
+    ("LIFESIGNS_REVISION", "revision"),
+    ("LIFESIGNS_VERSION", "version"),
+    ("LIFESIGNS_DEPLOYED_AT", "deployed_at"),
+    ("LIFESIGNS_BUILD_TYPE", "build_type"),
+    ("LIFESIGNS_BUILD_DATE", "build_date"),
+    ("LIFESIGNS_LANGUAGE", "language"),
+    ("LIFESIGNS_ENVIRONMENT", "environment"),
+];
+
+/// One API of a gateway.
+#[derive(Clone, Debug, Default)]
+pub struct ApiOptions {
+    /// Name, unique in the process.
+    pub name: String,
+    /// Version as its callers know it; the label `api_version_id`.
+    pub version: Option<String>,
+    /// Who it is.
+    pub identity: Identity,
+    /// Its health resources.
+    pub settings: Settings,
+    /// When its traffic turns a light.
+    pub thresholds: Thresholds,
+    /// Which process serves it.
+    pub process: ProcessSource,
+    /// Route templates told apart, at most 65,000. Default 500.
+    pub max_routes: Option<u16>,
+    /// Client apps told apart, at most 65,000. Default 1000.
+    pub max_clients: Option<u16>,
+}
+
+impl ApiOptions {
+    /// An API with this name and defaults for everything else.
+    pub fn new(name: &str) -> ApiOptions {
+        ApiOptions { name: name.to_owned(), ..ApiOptions::default() }
+    }
+}
+
+/// Sets up a [`Lifesigns`].
+#[derive(Debug)]
+pub struct Builder {
+    pub(crate) instance: String,
+    pub(crate) organization: Option<String>,
+    pub(crate) environment: Option<String>,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) store: Option<StoreHandle>,
+    pub(crate) max_series: usize,
+    pub(crate) ready: bool,
+    own: ApiOptions,
+    apis: Vec<ApiOptions>,
+}
+
+impl Builder {
+    pub(crate) fn new(name: &str) -> Builder {
+        Builder {
+            instance: default_instance(),
+            organization: None,
+            environment: None,
+            tokens: Vec::new(),
+            store: None,
+            max_series: 10_000,
+            ready: true,
+            own: ApiOptions::new(name),
+            apis: Vec::new(),
+        }
+    }
+
+    /// Who the service is. [`crate::build_identity`] gives what is known since it was built.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Builder {
+        self.own.identity = identity;
+        self
+    }
+
+    /// How the health resources are set up.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Builder {
+        self.own.settings = settings;
+        self
+    }
+
+    /// When traffic turns a light.
+    #[must_use]
+    pub fn thresholds(mut self, thresholds: Thresholds) -> Builder {
+        self.own.thresholds = thresholds;
+        self
+    }
+
+    /// Where history is kept. Without a store there are no `/health/details` and no analytics.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn RollupStore>) -> Builder {
+        self.store = Some(StoreHandle(store));
+        self
+    }
+
+    /// Lets the holder of a token in. Without one, protected resources stay closed.
+    #[must_use]
+    pub fn token(mut self, token: Token) -> Builder {
+        self.tokens.push(token);
+        self
+    }
+
+    /// Name of this process among others that serve the same API; the label `instance`. Default: the host's name.
+    #[must_use]
+    pub fn instance(mut self, instance: &str) -> Builder {
+        instance.clone_into(&mut self.instance);
+        self
+    }
+
+    /// Organisation that the path of an analytics query must name. Default: any.
+    #[must_use]
+    pub fn organization(mut self, organization: &str) -> Builder {
+        self.organization = Some(organization.to_owned());
+        self
+    }
+
+    /// Environment that the path of an analytics query must name. Default: any.
+    #[must_use]
+    pub fn analytics_environment(mut self, environment: &str) -> Builder {
+        self.environment = Some(environment.to_owned());
+        self
+    }
+
+    /// Series that each thread tells apart; past it exchanges lose route and client. Default 10,000.
+    #[must_use]
+    pub fn max_series(mut self, max_series: usize) -> Builder {
+        self.max_series = max_series.max(1);
+        self
+    }
+
+    /// Leaves the process in the phase of starting until [`Lifesigns::ready`] is called.
+    #[must_use]
+    pub fn starting(mut self) -> Builder {
+        self.ready = false;
+        self
+    }
+
+    /// Adds an API that this process serves for somebody else, as a gateway does. Without any, the process is its
+    /// own API.
+    #[must_use]
+    pub fn api(mut self, api: ApiOptions) -> Builder {
+        self.apis.push(api);
+        self
+    }
+
+    /// Takes from the environment what it says about the identity of the process, and a token from
+    /// `LIFESIGNS_TOKEN_HASH`, which may read analytics, details and metrics.
+    ///
+    /// # Errors
+    /// A variable that cannot be understood, by name.
+    pub fn from_environment(mut self) -> Result<Builder, BadVariable> {
+        let variable = |name: &'static str| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let deployed_at = variable("LIFESIGNS_DEPLOYED_AT").map(|text| text.parse::<Timestamp>()).transpose();
+        let environment = Identity {
+            repo: variable("LIFESIGNS_REPO"),
+            revision: variable("LIFESIGNS_REVISION"),
+            version: variable("LIFESIGNS_VERSION"),
+            deployed_at: deployed_at
+                .map_err(|_| BadVariable("LIFESIGNS_DEPLOYED_AT", "a time as RFC 3339 writes it"))?,
+            build_type: variable("LIFESIGNS_BUILD_TYPE"),
+            build_date: variable("LIFESIGNS_BUILD_DATE"),
+            language: variable("LIFESIGNS_LANGUAGE"),
+            environment: variable("LIFESIGNS_ENVIRONMENT"),
+        };
+        self.own.identity = environment.or(std::mem::take(&mut self.own.identity));
+        if let Some(hash) = variable("LIFESIGNS_TOKEN_HASH") {
+            let hash: TokenHash = hash
+                .trim()
+                .parse()
+                .map_err(|_| BadVariable("LIFESIGNS_TOKEN_HASH", "`sha256:` and 64 hexadecimal digits"))?;
+            let scopes = vec![Scope::AnalyticsRead, Scope::HealthDetails, Scope::MetricsRead];
+            self.tokens.push(Token { name: "environment".to_owned(), hash, scopes });
+        }
+        Ok(self)
+    }
+
+    /// Starts to collect. Everything works from now on; the process counts as ready unless
+    /// [`Builder::starting`] was called.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(self) -> io::Result<Lifesigns> {
+        Lifesigns::start(self)
+    }
+
+    /// The APIs, and the process itself as the last one, if it is not an API itself.
+    pub(crate) fn states(&self) -> Vec<ApiState> {
+        let is_gateway = !self.apis.is_empty();
+        let apis = self.apis.iter().map(|api| self.state(api, true));
+        apis.chain([self.state(&self.own, !is_gateway)]).collect()
+    }
+
+    fn state(&self, api: &ApiOptions, records: bool) -> ApiState {
+        let settings = api.settings.clone();
+        let has_store = self.store.is_some();
+        let reads_store = |kind| matches!(kind, ResourceKind::HealthDetails | ResourceKind::Analytics);
+        let enabled = ResourceKind::ALL
+            .into_iter()
+            .filter(|kind| settings.resource(*kind).enabled && (has_store || !reads_store(*kind)));
+        let paths: HashMap<_, _> = enabled
+            .map(|kind| (format!("{}{}", settings.prefix, settings.resource(kind).path), kind))
+            .collect();
+        let limiters = ResourceKind::ALL
+            .map(|kind| settings.resource(kind).requests_per_minute.map(Limiter::new))
+            .into();
+        ApiState {
+            name: api.name.as_str().into(),
+            version: api.version.as_deref().unwrap_or(NOT_APPLICABLE).into(),
+            identity: api.identity.clone(),
+            thresholds: api.thresholds,
+            routes: Labels::new(api.max_routes.unwrap_or(500)),
+            clients: Labels::new(api.max_clients.unwrap_or(1000)),
+            records,
+            snapshot: ArcSwap::from_pointee(Snapshot::starting(Timestamp::now())),
+            source: api.process.clone(),
+            reported: Mutex::default(),
+            paths,
+            limiters,
+            resource_requests: [const { AtomicU64::new(0) }; ResourceKind::ALL.len()],
+            settings,
+        }
+    }
+}
+
+/// An environment variable whose value cannot be understood.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BadVariable(&'static str, &'static str);
+
+impl std::fmt::Display for BadVariable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the environment variable {} must be {}", self.0, self.1)
+    }
+}
+
+impl std::error::Error for BadVariable {}
+
+fn default_instance() -> String {
+    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => NOT_APPLICABLE.to_owned(),
+        name => name.to_owned(),
+    }
+}

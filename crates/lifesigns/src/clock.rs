@@ -1,0 +1,34 @@
+//! The two clocks and how they meet: durations come from the monotonic one, minutes from the wall.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use lifesigns_model::bucket::Minute;
+
+/// Turns readings of the monotonic clock into wall time without reading the wall clock for each exchange.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    origin: Instant,
+    /// Wall time of `origin` in microseconds since the epoch, set anew by each [`Clock::adjust`].
+    origin_micros: AtomicI64,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Clock {
+        let origin = Instant::now();
+        Clock { origin, origin_micros: AtomicI64::new(Timestamp::now().as_microsecond()) }
+    }
+
+    /// Follows the wall clock where it was set or slewed.
+    pub(crate) fn adjust(&self) {
+        let elapsed = self.origin.elapsed().as_micros() as i64;
+        self.origin_micros.store(Timestamp::now().as_microsecond() - elapsed, Ordering::Relaxed);
+    }
+
+    /// The minute in which `instant` lies.
+    pub(crate) fn minute(&self, instant: Instant) -> Minute {
+        let elapsed = instant.saturating_duration_since(self.origin).as_micros() as i64;
+        Minute::new((self.origin_micros.load(Ordering::Relaxed) + elapsed).div_euclid(60_000_000))
+    }
+}

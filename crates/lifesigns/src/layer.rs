@@ -1,0 +1,216 @@
+//! The tower layer: answers the health resources and records everything else.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use lifesigns_model::exchange::FailedBy;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::process::{Api, Lifesigns};
+use crate::record::{Exchange, RequestBody, ResponseBody};
+use crate::resources::{self, Caller, normalize_path};
+use crate::settings::Listener;
+
+impl Lifesigns {
+    /// The layer that puts the health resources into an API and records its traffic.
+    ///
+    /// Put it outermost, so that everything that callers get has passed it. It answers requests for the resources
+    /// itself, in every spelling of their paths; they never reach the service inside, and are not counted as its
+    /// traffic. With axum, routes are taken from what has matched; elsewhere ids in paths are recognised.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use lifesigns::Lifesigns;
+    ///
+    /// let lifesigns = Lifesigns::builder("hello").start()?;
+    /// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(lifesigns.layer());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn layer(&self) -> HealthLayer {
+        HealthLayer { lifesigns: self.clone() }
+    }
+}
+
+/// Layer that makes a [`HealthService`].
+#[derive(Clone, Debug)]
+pub struct HealthLayer {
+    lifesigns: Lifesigns,
+}
+
+impl<S> Layer<S> for HealthLayer {
+    type Service = HealthService<S>;
+
+    fn layer(&self, inner: S) -> HealthService<S> {
+        HealthService { inner, api: self.lifesigns.own(), lifesigns: self.lifesigns.clone() }
+    }
+}
+
+/// Service that answers the health resources and records what passes to the service inside.
+#[derive(Clone, Debug)]
+pub struct HealthService<S> {
+    inner: S,
+    api: Api,
+    lifesigns: Lifesigns,
+}
+
+impl<S, Q, R> Service<Request<Q>> for HealthService<S>
+where
+    S: Service<Request<RequestBody<Q>>, Response = Response<R>>,
+    Q: Body + Send + 'static,
+    Q::Data: Send,
+    R: Body<Data = Bytes>,
+{
+    type Response = Response<ServiceBody<R>>;
+    type Error = S::Error;
+    type Future = ServiceFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> ServiceFuture<S::Future> {
+        let path = normalize_path(request.uri().path());
+        let resource = self.api.resource(&path, Listener::Public);
+        if let Some(resource) = resource.or_else(|| self.lifesigns.shared_resource(&path, Listener::Public)) {
+            let (api, caller) = (self.api.clone(), caller(&request));
+            let answer = async move { resources::answer(&api, resource, caller, request).await };
+            return ServiceFuture::Resource { answer: Box::pin(answer) };
+        }
+        let mut exchange = self.api.begin(request.method(), request.headers());
+        set_route(&mut exchange, &request);
+        let request = request.map(|body| exchange.request_body(body));
+        ServiceFuture::Inner { future: self.inner.call(request), exchange: Some(exchange) }
+    }
+}
+
+#[cfg(feature = "axum")]
+fn caller<B>(request: &Request<B>) -> Caller {
+    let peer = request.extensions().get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+    Caller { peer: peer.map(|peer| peer.0.ip()), listener: Listener::Public }
+}
+
+#[cfg(not(feature = "axum"))]
+fn caller<B>(_request: &Request<B>) -> Caller {
+    Caller { peer: None, listener: Listener::Public }
+}
+
+#[cfg(feature = "axum")]
+fn set_route<B>(exchange: &mut Exchange, request: &Request<B>) {
+    match request.extensions().get::<axum::extract::MatchedPath>() {
+        Some(route) => exchange.set_route(route.as_str()),
+        None => exchange.guess_route(request.uri().path()),
+    }
+}
+
+#[cfg(not(feature = "axum"))]
+fn set_route<B>(exchange: &mut Exchange, request: &Request<B>) {
+    exchange.guess_route(request.uri().path());
+}
+
+pin_project! {
+    /// Future of a [`HealthService`].
+    #[project = ServiceFutureProjection]
+    #[allow(missing_docs)]
+    pub enum ServiceFuture<F> {
+        /// A health resource.
+        Resource { answer: Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>> },
+        /// The service inside.
+        Inner { #[pin] future: F, exchange: Option<Exchange> },
+    }
+}
+
+impl<F, R, E> Future for ServiceFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<ServiceBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            ServiceFutureProjection::Resource { answer } => {
+                let response = ready!(answer.as_mut().poll(context));
+                Poll::Ready(Ok(response.map(|body| ServiceBody::Resource { body })))
+            }
+            ServiceFutureProjection::Inner { future, exchange } => {
+                let result = ready!(future.poll(context));
+                let exchange = exchange.take();
+                match result {
+                    Ok(response) => {
+                        let status = response.status();
+                        let failed_by = FailedBy::of_status(status.as_u16());
+                        Poll::Ready(Ok(response.map(|body| match exchange {
+                            Some(exchange) => {
+                                ServiceBody::Recorded { body: exchange.answer(status, failed_by, body) }
+                            }
+                            None => ServiceBody::Bare { body },
+                        })))
+                    }
+                    Err(error) => {
+                        // What becomes of the error is decided further out; for the client it is a failure.
+                        if let Some(exchange) = exchange {
+                            let status = StatusCode::INTERNAL_SERVER_ERROR;
+                            drop(exchange.answer(status, FailedBy::Upstream, Full::<Bytes>::default()));
+                        }
+                        Poll::Ready(Err(error))
+                    }
+                }
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// Body of a response of a [`HealthService`].
+    #[project = ServiceBodyProjection]
+    #[allow(missing_docs)]
+    pub enum ServiceBody<B: Body> {
+        /// Of a health resource.
+        Resource { #[pin] body: Full<Bytes> },
+        /// Of the service inside, recorded when it ends.
+        Recorded { #[pin] body: ResponseBody<B> },
+        /// Of the service inside, polled again after its future had ended.
+        Bare { #[pin] body: B },
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for ServiceBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project() {
+            ServiceBodyProjection::Resource { body } => {
+                body.poll_frame(context).map_err(|never| match never {})
+            }
+            ServiceBodyProjection::Recorded { body } => body.poll_frame(context),
+            ServiceBodyProjection::Bare { body } => body.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ServiceBody::Resource { body } => body.is_end_stream(),
+            ServiceBody::Recorded { body } => body.is_end_stream(),
+            ServiceBody::Bare { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ServiceBody::Resource { body } => body.size_hint(),
+            ServiceBody::Recorded { body } => body.size_hint(),
+            ServiceBody::Bare { body } => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! One process that serves one API or several: what they share, and the handle that users hold.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
+use lifesigns_model::identity::Identity;
+use lifesigns_model::store::{RollupStore, StoreError};
+use lifesigns_model::verdict::{Phase, Thresholds};
+
+use crate::access::Access;
+use crate::builder::Builder;
+use crate::collector::{self, Collected, Stop};
+use crate::limit::Limiter;
+use crate::proc::{ProcessFigures, ProcessSource};
+use crate::record::Exchange;
+use crate::recorder::labels::Labels;
+use crate::recorder::{Recorder, lock};
+use crate::resources::Resource;
+use crate::settings::{Listener, ResourceKind, Settings};
+use crate::snapshot::Snapshot;
+
+/// Everything that the APIs of one process share.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) instance: Arc<str>,
+    pub(crate) organization: Option<String>,
+    pub(crate) environment: Option<String>,
+    pub(crate) started: Timestamp,
+    pub(crate) recorder: Recorder,
+    pub(crate) policies: Labels,
+    pub(crate) access: Access,
+    pub(crate) store: Option<StoreHandle>,
+    pub(crate) apis: Vec<ApiState>,
+    /// Which of `apis` is the process itself.
+    pub(crate) own: usize,
+    pub(crate) collected: Mutex<Collected>,
+    pub(crate) stop: Arc<Stop>,
+    phase: AtomicU8,
+}
+
+/// A store behind the port.
+#[derive(Clone)]
+pub(crate) struct StoreHandle(pub(crate) Arc<dyn RollupStore>);
+
+impl std::ops::Deref for StoreHandle {
+    type Target = dyn RollupStore;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl std::fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RollupStore")
+    }
+}
+
+/// One subject of health resources.
+#[derive(Debug)]
+pub(crate) struct ApiState {
+    pub(crate) name: Arc<str>,
+    pub(crate) version: Arc<str>,
+    pub(crate) identity: Identity,
+    pub(crate) settings: Settings,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) routes: Labels,
+    pub(crate) clients: Labels,
+    /// False for a gateway's own subject, which has no exchanges of its own.
+    pub(crate) records: bool,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) source: ProcessSource,
+    pub(crate) reported: Mutex<Option<ProcessFigures>>,
+    pub(crate) paths: HashMap<String, ResourceKind>,
+    pub(crate) limiters: Vec<Option<Limiter<Client>>>,
+    /// Requests for resources, counted apart from the API's traffic.
+    pub(crate) resource_requests: [AtomicU64; ResourceKind::ALL.len()],
+}
+
+/// Whom a rate limit counts.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Client {
+    /// The holder of a token, by its name.
+    Token(String),
+    /// Whoever calls from this address; `None` where it is not known.
+    Address(Option<IpAddr>),
+}
+
+impl ApiState {
+    /// Memory and start of the process that serves the API; of this process where that one cannot be seen.
+    pub(crate) fn process_figures(&self) -> ProcessFigures {
+        let seen = self.source.read().or_else(|| *lock(&self.reported));
+        seen.or_else(|| ProcessSource::Own.read()).unwrap_or_default()
+    }
+}
+
+impl Process {
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Draining,
+        }
+    }
+
+    /// One tick, by the collector or by someone who wants figures that are right up to now.
+    pub(crate) fn collect(&self) {
+        lock(&self.collected).collect(self);
+    }
+
+    /// A process of these parts, in the phase of starting.
+    pub(crate) fn new(builder: Builder) -> Process {
+        let apis = builder.states();
+        let widths = apis.iter().map(|api| Duration::from_secs(api.thresholds.window_seconds.into()));
+        let collected = Mutex::new(Collected::new(widths));
+        Process {
+            own: apis.len() - 1,
+            apis,
+            collected,
+            instance: builder.instance.into(),
+            organization: builder.organization,
+            environment: builder.environment,
+            started: Timestamp::now(),
+            recorder: Recorder::new(builder.max_series),
+            policies: Labels::new(100),
+            access: Access::new(builder.tokens),
+            store: builder.store,
+            stop: Arc::default(),
+            phase: AtomicU8::new(0),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.collect();
+    }
+}
+
+/// The health of one process and of the APIs that it serves. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug)]
+pub struct Lifesigns {
+    pub(crate) process: Arc<Process>,
+}
+
+impl Lifesigns {
+    /// Begins to set up; `name` is the service's name as its answers give it.
+    pub fn builder(name: &str) -> Builder {
+        Builder::new(name)
+    }
+
+    pub(crate) fn start(builder: Builder) -> std::io::Result<Lifesigns> {
+        let ready = builder.ready;
+        let process = Arc::new(Process::new(builder));
+        let lifesigns = Lifesigns { process };
+        if ready {
+            lifesigns.ready();
+        } else {
+            lifesigns.process.collect();
+        }
+        collector::start(&lifesigns.process)?;
+        Ok(lifesigns)
+    }
+
+    /// The APIs, in the order in which they were added.
+    pub fn apis(&self) -> impl Iterator<Item = Api> + '_ {
+        let count = self.process.apis.iter().filter(|api| api.records).count();
+        (0..count).map(|index| self.api(index))
+    }
+
+    /// The process itself. In the library that is its one API, in a gateway the gateway.
+    pub fn own(&self) -> Api {
+        self.api(self.process.own)
+    }
+
+    /// The resource at this path that spans all APIs, if there is one. The path is relative to the root and as
+    /// [`crate::resources::normalize_path`] leaves it.
+    pub fn shared_resource(&self, normalized_path: &str, listener: Listener) -> Option<Resource> {
+        Resource::find(&self.process.apis[self.process.own], normalized_path, listener, true)
+    }
+
+    /// Says that start-up is over. [`crate::Builder::start`] says it already unless told otherwise.
+    pub fn ready(&self) {
+        self.enter(Phase::Ready);
+    }
+
+    /// Says that the process is about to end: readiness fails from now on, everything is still served.
+    pub fn drain(&self) {
+        self.enter(Phase::Draining);
+    }
+
+    /// Waits until everything counted so far is safe in the store, at most `patience`. Blocks the thread.
+    pub fn flush(&self, patience: Duration) -> Result<(), StoreError> {
+        self.process.collect();
+        self.process.store.as_ref().map_or(Ok(()), |store| store.flush(patience))
+    }
+
+    /// Stops collecting, after all that was counted is safe in the store or `patience` is over. Blocks the thread.
+    pub fn shutdown(&self, patience: Duration) -> Result<(), StoreError> {
+        self.process.stop.ask();
+        self.flush(patience)
+    }
+
+    fn enter(&self, phase: Phase) {
+        let number = match phase {
+            Phase::Starting => 0,
+            Phase::Ready => 1,
+            Phase::Draining => 2,
+        };
+        self.process.phase.fetch_max(number, Ordering::AcqRel);
+        self.process.collect();
+    }
+
+    fn api(&self, index: usize) -> Api {
+        Api { process: Arc::clone(&self.process), index }
+    }
+}
+
+/// One API whose traffic is recorded and whose health is told. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Api {
+    pub(crate) process: Arc<Process>,
+    pub(crate) index: usize,
+}
+
+impl Api {
+    /// Name of the API.
+    pub fn name(&self) -> &str {
+        &self.state().name
+    }
+
+    /// The API as it was at the last tick.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.state().snapshot.load_full()
+    }
+
+    /// The resource of this API at a path, if there is one. The path is relative to the API's base and as
+    /// [`crate::resources::normalize_path`] leaves it.
+    pub fn resource(&self, normalized_path: &str, listener: Listener) -> Option<Resource> {
+        Resource::find(self.state(), normalized_path, listener, false)
+    }
+
+    /// Begins to watch an exchange whose request's head has just been read.
+    pub fn begin(&self, method: &Method, headers: &HeaderMap) -> Exchange {
+        Exchange::begin(self.clone(), method, headers, Instant::now())
+    }
+
+    /// Tells memory and start of the process behind this API, for [`ProcessSource::Reported`]. `None`: it cannot
+    /// be seen any more.
+    pub fn report_process(&self, figures: Option<ProcessFigures>) {
+        *lock(&self.state().reported) = figures;
+    }
+
+    pub(crate) fn state(&self) -> &ApiState {
+        &self.process.apis[self.index]
+    }
+}

@@ -1,0 +1,218 @@
+//! Watches one exchange, from the request's head to the end of the response's body.
+//!
+//! One exchange makes one record: when its response body has ended, failed or been dropped, or when the exchange
+//! itself is dropped before there was an answer. Nothing here waits, and nothing in a `Drop` panics.
+
+mod body;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use http::{HeaderMap, Method, StatusCode};
+use http_body::Body;
+use lifesigns_model::exchange::{CLIENT_CLOSED_REQUEST, FailedBy, Measurement};
+fn template_of(path: &str) -> std::borrow::Cow<'_, str> {
+    std::borrow::Cow::Borrowed(path)
+}
+
+pub use self::body::{RequestBody, ResponseBody};
+use crate::process::Api;
+use crate::recorder::accumulator::SeriesKey;
+use crate::recorder::labels::{NOT_APPLICABLE_ID, OTHER_ID};
+use crate::recorder::method_number;
+
+/// Longest name of a client app; longer ones are counted under `_other_`.
+const MAX_CLIENT_BYTES: usize = 64;
+
+/// An exchange that has no answer yet. Dropped in this state it is counted as one that its client gave up.
+#[derive(Debug)]
+pub struct Exchange {
+    watched: Option<Watched>,
+}
+
+/// What is known of an exchange before it ends.
+#[derive(Debug)]
+struct Watched {
+    api: Api,
+    started: Instant,
+    method: u8,
+    route: Route,
+    client: u16,
+    policy: u16,
+    is_head: bool,
+    request_bytes: Option<Arc<AtomicU64>>,
+}
+
+#[derive(Debug)]
+enum Route {
+    /// The number of a template.
+    Known(u16),
+    /// A template made from a raw path, not among the known ones so far.
+    Guessed(String),
+}
+
+impl Exchange {
+    pub(crate) fn begin(api: Api, method: &Method, headers: &HeaderMap, started: Instant) -> Exchange {
+        let client = client_number(&api, headers);
+        let watched = Watched {
+            api,
+            started,
+            method: method_number(method),
+            route: Route::Known(NOT_APPLICABLE_ID),
+            client,
+            policy: NOT_APPLICABLE_ID,
+            is_head: method == Method::HEAD,
+            request_bytes: None,
+        };
+        Exchange { watched: Some(watched) }
+    }
+
+    /// The template of the route that answers, such as `/users/{id}`. Never the raw path.
+    pub fn set_route(&mut self, template: &str) {
+        if let Some(watched) = &mut self.watched {
+            watched.route = Route::Known(watched.api.state().routes.id(template));
+        }
+    }
+
+    /// Makes a template from the raw path, for an API without a list of its routes. A path that turns out not to
+    /// exist (404, 405) does not become a route: otherwise a scanner could fill the list.
+    pub fn guess_route(&mut self, path: &str) {
+        let Some(watched) = &mut self.watched else { return };
+        let template = template_of(path);
+        watched.route = match watched.api.state().routes.known_id(&template) {
+            OTHER_ID => Route::Guessed(template.into_owned()),
+            known => Route::Known(known),
+        };
+    }
+
+    /// Says that a policy of this name refuses the request.
+    pub fn refuse(&mut self, policy: &str) {
+        if let Some(watched) = &mut self.watched {
+            watched.policy = watched.api.process.policies.id(policy);
+        }
+    }
+
+    /// Counts the bytes of the request's body as they pass.
+    pub fn request_body<B: Body>(&mut self, body: B) -> RequestBody<B> {
+        let counter = match &mut self.watched {
+            Some(watched) if !body.is_end_stream() => {
+                Some(Arc::clone(watched.request_bytes.insert(Arc::default())))
+            }
+            _ => None,
+        };
+        RequestBody::new(body, counter)
+    }
+
+    /// The answer has begun. The exchange is recorded when `body` has ended: failed by `failed_by` if it ends well,
+    /// by the API if it breaks, by the client if it is dropped before its end.
+    pub fn answer<B: Body>(mut self, status: StatusCode, failed_by: FailedBy, body: B) -> ResponseBody<B> {
+        let answered = self.watched.take().map(|watched| {
+            let has_no_body = watched.is_head
+                || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+                || status.is_informational();
+            Answered {
+                first_byte_micros: micros_since(watched.started, Instant::now()),
+                watched,
+                status: status.as_u16(),
+                failed_by,
+                has_no_body,
+                response_bytes: 0,
+            }
+        });
+        ResponseBody::new(body, answered)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Some(watched) = self.watched.take() else { return };
+        // A handler that panics takes its future along: that is the API's failure, not the client's.
+        let (status, failed_by) = if std::thread::panicking() {
+            (StatusCode::INTERNAL_SERVER_ERROR.as_u16(), FailedBy::Upstream)
+        } else {
+            (CLIENT_CLOSED_REQUEST, FailedBy::Client)
+        };
+        watched.record(status, failed_by, 0, None);
+    }
+}
+
+/// An exchange whose answer has begun.
+#[derive(Debug)]
+struct Answered {
+    watched: Watched,
+    first_byte_micros: u64,
+    status: u16,
+    failed_by: FailedBy,
+    has_no_body: bool,
+    response_bytes: u64,
+}
+
+/// How a response body came to its end.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Complete,
+    Broken,
+    Dropped,
+}
+
+impl Answered {
+    fn end(self, end: End) {
+        let failed_by = match end {
+            End::Complete => self.failed_by,
+            End::Dropped if self.has_no_body => self.failed_by,
+            End::Broken => FailedBy::Upstream,
+            // The body breaks off because its maker panicked.
+            End::Dropped if std::thread::panicking() => FailedBy::Upstream,
+            // A failure that the client did not wait to read is still a failure.
+            End::Dropped if self.failed_by.counts_against_service() => self.failed_by,
+            End::Dropped => FailedBy::Client,
+        };
+        self.watched.record(self.status, failed_by, self.response_bytes, Some(self.first_byte_micros));
+    }
+}
+
+impl Watched {
+    fn record(self, status: u16, failed_by: FailedBy, response_bytes: u64, first_byte_micros: Option<u64>) {
+        let ended = Instant::now();
+        let state = self.api.state();
+        let route = match self.route {
+            Route::Known(route) => route,
+            Route::Guessed(template) if matches!(status, 404 | 405) => state.routes.known_id(&template),
+            Route::Guessed(template) => state.routes.id(&template),
+        };
+        let total_micros = micros_since(self.started, ended);
+        let measured = Measurement {
+            total_micros,
+            first_byte_micros: first_byte_micros.unwrap_or(total_micros),
+            request_bytes: self.request_bytes.map_or(0, |bytes| bytes.load(Ordering::Relaxed)),
+            response_bytes,
+        };
+        let key = SeriesKey {
+            api: self.api.index as u16,
+            route,
+            client: self.client,
+            status,
+            policy: self.policy,
+            method: self.method,
+            failed_by,
+        };
+        self.api.process.recorder.record(key, ended, &measured);
+    }
+}
+
+fn micros_since(started: Instant, ended: Instant) -> u64 {
+    ended.saturating_duration_since(started).as_micros() as u64
+}
+
+fn client_number(api: &Api, headers: &HeaderMap) -> u16 {
+    let state = api.state();
+    let Some(name) = state.settings.client_id_headers.iter().find_map(|header| headers.get(header)) else {
+        return NOT_APPLICABLE_ID;
+    };
+    match name.to_str() {
+        Ok("") => NOT_APPLICABLE_ID,
+        Ok(name) if name.len() <= MAX_CLIENT_BYTES => state.clients.id(name),
+        _ => OTHER_ID,
+    }
+}

@@ -1,0 +1,137 @@
+//! What one thread has counted since it was last drained.
+
+use lifesigns_model::bucket::Minute;
+use lifesigns_model::exchange::{FailedBy, Measurement};
+use lifesigns_model::rollup::Rollup;
+use rustc_hash::FxHashMap;
+
+use super::labels::OTHER_ID;
+
+/// The labels of a series as numbers.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct SeriesKey {
+    pub(crate) api: u16,
+    pub(crate) route: u16,
+    pub(crate) client: u16,
+    pub(crate) status: u16,
+    pub(crate) policy: u16,
+    pub(crate) method: u8,
+    pub(crate) failed_by: FailedBy,
+}
+
+/// Counts by series, for one thread. Flat slots; a slot holds one minute, and what it held before goes to `past`.
+#[derive(Debug, Default)]
+pub(crate) struct Accumulator {
+    slot_of: FxHashMap<SeriesKey, u32>,
+    slots: Vec<Slot>,
+    past: Vec<Drained>,
+    capped: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    key: SeriesKey,
+    minute: Minute,
+    rollup: Rollup,
+}
+
+/// What one series counted in one minute.
+#[derive(Debug)]
+pub(crate) struct Drained {
+    pub(crate) key: SeriesKey,
+    pub(crate) minute: Minute,
+    pub(crate) rollup: Rollup,
+}
+
+impl Accumulator {
+    /// Counts one exchange. With `max_series` series known, an unknown one loses its route and client.
+    pub(crate) fn record(
+        &mut self,
+        key: SeriesKey,
+        minute: Minute,
+        measured: &Measurement,
+        max_series: usize,
+    ) {
+        let slot = match self.slot_of.get(&key) {
+            Some(slot) => *slot as usize,
+            None => self.slot_for_new(key, minute, max_series),
+        };
+        let slot = &mut self.slots[slot];
+        if slot.minute != minute {
+            if slot.rollup.count() > 0 {
+                let rollup = std::mem::take(&mut slot.rollup);
+                self.past.push(Drained { key: slot.key, minute: slot.minute, rollup });
+            }
+            slot.minute = minute;
+        }
+        slot.rollup.record(measured);
+    }
+
+    /// Hands over everything counted, and keeps the slots for the next round.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(Drained)) {
+        self.past.drain(..).for_each(&mut take);
+        for slot in &mut self.slots {
+            if slot.rollup.count() > 0 {
+                let rollup = std::mem::take(&mut slot.rollup);
+                take(Drained { key: slot.key, minute: slot.minute, rollup });
+            }
+        }
+    }
+
+    /// How many exchanges lost their labels since this was last asked.
+    pub(crate) fn take_capped(&mut self) -> u64 {
+        std::mem::take(&mut self.capped)
+    }
+
+    fn slot_for_new(&mut self, key: SeriesKey, minute: Minute, max_series: usize) -> usize {
+        let key = if self.slots.len() < max_series {
+            key
+        } else {
+            self.capped += 1;
+            SeriesKey { route: OTHER_ID, client: OTHER_ID, ..key }
+        };
+        let next = self.slots.len() as u32;
+        let slot = *self.slot_of.entry(key).or_insert(next);
+        if slot == next {
+            self.slots.push(Slot { key, minute, rollup: Rollup::default() });
+        }
+        slot as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(route: u16, status: u16) -> SeriesKey {
+        SeriesKey { api: 0, route, client: 0, status, policy: 0, method: 0, failed_by: FailedBy::Nobody }
+    }
+
+    fn drained(accumulator: &mut Accumulator) -> Vec<(u16, i64, u64)> {
+        let mut all = Vec::new();
+        accumulator
+            .drain(|drained| all.push((drained.key.route, drained.minute.number(), drained.rollup.count())));
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn an_exchange_is_counted_in_the_minute_in_which_it_ended() {
+        let mut accumulator = Accumulator::default();
+        for minute in [7, 7, 8, 7] {
+            accumulator.record(key(3, 200), Minute::new(minute), &Measurement::default(), 10);
+        }
+        assert_eq!(drained(&mut accumulator), [(3, 7, 1), (3, 7, 2), (3, 8, 1)]);
+        assert_eq!(drained(&mut accumulator), []);
+    }
+
+    #[test]
+    fn past_the_cap_only_route_and_client_are_lost() {
+        let mut accumulator = Accumulator::default();
+        for route in 2..12 {
+            accumulator.record(key(route, 200), Minute::new(1), &Measurement::default(), 3);
+        }
+        assert_eq!(drained(&mut accumulator), [(OTHER_ID, 1, 7), (2, 1, 1), (3, 1, 1), (4, 1, 1)]);
+        assert_eq!((accumulator.take_capped(), accumulator.take_capped()), (7, 0));
+    }
+}

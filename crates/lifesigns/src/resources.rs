@@ -1,0 +1,283 @@
+//! The health resources: from a snapshot and a request to a response.
+//!
+//! [`answer`] is what the tower layer, the axum router and the gateway all call. The cheap resources are answered
+//! from the API's last [`crate::Snapshot`]; only details and queries read the store, on tokio's pool of blocking
+//! threads.
+
+mod analytics;
+mod answer;
+mod details;
+mod encoding;
+mod escape;
+mod health;
+mod health_status;
+mod metrics;
+mod negotiate;
+mod path;
+mod probes;
+mod request_id;
+mod status;
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Full;
+use jiff::Timestamp;
+
+use self::answer::{Answer, Fault};
+use crate::access::{Denied, Scope, Token};
+use crate::limit::Allowance;
+use crate::process::{Api, ApiState, Client};
+use crate::settings::{Listener, ResourceKind};
+
+pub use self::path::normalize_path;
+pub use self::request_id::{RequestId, request_id};
+
+/// A health resource that a path leads to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Resource {
+    kind: ResourceKind,
+    target: Target,
+}
+
+/// What a path says beyond the kind of resource.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Target {
+    Whole,
+    /// `/health/status/{code}`
+    Forced(String),
+    /// Organisation and environment of a query.
+    Query {
+        organization: String,
+        environment: String,
+    },
+}
+
+impl Resource {
+    /// What kind it is.
+    pub fn kind(&self) -> ResourceKind {
+        self.kind
+    }
+
+    pub(crate) fn find(api: &ApiState, path: &str, listener: Listener, shared: bool) -> Option<Resource> {
+        let resource = find_by_path(api, path)?;
+        let settings = api.settings.resource(resource.kind);
+        (resource.kind.is_shared() == shared && settings.exposure.covers(listener)).then_some(resource)
+    }
+}
+
+fn find_by_path(api: &ApiState, path: &str) -> Option<Resource> {
+    if let Some(kind) = api.paths.get(path).filter(|kind| **kind != ResourceKind::Analytics) {
+        return Some(Resource { kind: *kind, target: Target::Whole });
+    }
+    let (parent, last) = path.rsplit_once('/')?;
+    if api.settings.forced_answers && api.paths.get(parent) == Some(&ResourceKind::HealthStatus) {
+        return Some(Resource { kind: ResourceKind::HealthStatus, target: Target::Forced(last.to_owned()) });
+    }
+    if last != "query" {
+        return None;
+    }
+    let mut segments = parent.rsplitn(4, '/');
+    let (environment, word, organization, base) =
+        (segments.next()?, segments.next()?, segments.next()?, segments.next()?);
+    if word != "environments" || api.paths.get(base) != Some(&ResourceKind::Analytics) {
+        return None;
+    }
+    let target = Target::Query { organization: organization.to_owned(), environment: environment.to_owned() };
+    Some(Resource { kind: ResourceKind::Analytics, target })
+}
+
+/// Who asks, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// Address of the other end of the connection, where it is known. Rate limits count by it.
+    pub peer: Option<IpAddr>,
+    /// The listener that the request came in on.
+    pub listener: Listener,
+}
+
+/// A request for a resource, and what is known while it is answered.
+struct Call<'a> {
+    api: &'a Api,
+    state: &'a ApiState,
+    resource: &'a Resource,
+    caller: Caller,
+    parts: &'a Parts,
+    request_id: &'a RequestId,
+    now: Timestamp,
+}
+
+/// Answers a request for a resource of `api`, or for one that spans all APIs of its process.
+///
+/// Never fails: what goes wrong is an answer, too. Must run inside a tokio runtime where details or queries are
+/// asked for.
+pub async fn answer<B>(
+    api: &Api,
+    resource: Resource,
+    caller: Caller,
+    request: Request<B>,
+) -> Response<Full<Bytes>>
+where
+    B: Body,
+{
+    let (parts, body) = request.into_parts();
+    let request_id = request_id(&parts.headers);
+    let state = api.state();
+    let call = Call {
+        api,
+        state,
+        resource: &resource,
+        caller,
+        parts: &parts,
+        request_id: &request_id,
+        now: Timestamp::now(),
+    };
+    state.resource_requests[resource.kind as usize].fetch_add(1, Ordering::Relaxed);
+    tracing::debug!(
+        request_id = request_id.as_str(),
+        traceparent = call.trace_parent(),
+        api = &*state.name,
+        resource = resource.kind.name(),
+        method = %parts.method,
+        "health resource asked for"
+    );
+    let (answer, allowance) = call.answer(body).await;
+    answer.finish(&call, allowance)
+}
+
+impl Call<'_> {
+    async fn answer<B: Body>(&self, body: B) -> (Answer, Option<Allowance>) {
+        if self.parts.method == Method::OPTIONS {
+            return (self.options(), None);
+        }
+        let granted = self.scope().map(|scope| self.api.process.access.check(&self.parts.headers, scope));
+        let allowance =
+            self.take_allowance(granted.as_ref().and_then(|granted| granted.as_ref().ok().copied()));
+        if let Some(allowance) = allowance.filter(|allowance| !allowance.allowed) {
+            return (self.too_many(allowance), Some(allowance));
+        }
+        if let Some(Err(denied)) = granted {
+            return (self.denied(denied), allowance);
+        }
+        if !self.methods().contains(&self.parts.method) {
+            let fault = Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+                .says(format!("Use one of: {}.", self.allowed_methods()));
+            return (self.fault(&fault).header(ALLOW, &self.allowed_methods()), allowance);
+        }
+        let answer = match (self.resource.kind, &self.resource.target) {
+            (ResourceKind::Status, _) => status::answer(self),
+            (ResourceKind::Health, _) => health::answer(self),
+            (ResourceKind::HealthStatus, Target::Forced(code)) => health_status::forced(self, code),
+            (ResourceKind::HealthStatus, _) => health_status::answer(self),
+            (ResourceKind::Livez | ResourceKind::Readyz | ResourceKind::Startupz, _) => probes::answer(self),
+            (ResourceKind::HealthDetails, _) => details::answer(self).await,
+            (ResourceKind::Analytics, Target::Query { organization, environment }) => {
+                analytics::answer(self, organization, environment, body).await
+            }
+            (ResourceKind::Analytics, _) => self.fault(&Fault::new(StatusCode::NOT_FOUND, "not_found")),
+            (ResourceKind::Metrics, _) => metrics::answer(self),
+        };
+        (answer, allowance)
+    }
+
+    fn methods(&self) -> &'static [Method] {
+        if self.resource.kind == ResourceKind::Analytics {
+            &[Method::POST]
+        } else {
+            &[Method::GET, Method::HEAD]
+        }
+    }
+
+    fn allowed_methods(&self) -> String {
+        let methods: Vec<&str> = self.methods().iter().map(Method::as_str).collect();
+        format!("{}, OPTIONS", methods.join(", "))
+    }
+
+    fn options(&self) -> Answer {
+        let answer = Answer::empty(StatusCode::NO_CONTENT).header(ALLOW, &self.allowed_methods());
+        let is_preflight = self.parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if is_preflight && self.allowed_origin().is_some() {
+            answer.preflight(&self.allowed_methods())
+        } else {
+            answer
+        }
+    }
+
+    /// The value of `Access-Control-Allow-Origin`, if the request has an origin and it is allowed.
+    fn allowed_origin(&self) -> Option<&HeaderValue> {
+        let origin = self.parts.headers.get(ORIGIN)?;
+        let allowed = &self.state.settings.allowed_origins;
+        allowed
+            .iter()
+            .any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes())
+            .then_some(origin)
+    }
+
+    /// The scope that this resource takes; `None` where it is open.
+    fn scope(&self) -> Option<Scope> {
+        let is_protected = self.state.settings.resource(self.resource.kind).protected;
+        let scope = match self.resource.kind {
+            ResourceKind::HealthDetails | ResourceKind::Analytics => Scope::AnalyticsRead,
+            ResourceKind::Metrics => Scope::MetricsRead,
+            _ => Scope::HealthDetails,
+        };
+        let is_open_to_operators =
+            self.resource.kind == ResourceKind::Metrics && self.caller.listener == Listener::Admin;
+        (is_protected && !is_open_to_operators).then_some(scope)
+    }
+
+    /// Whether the caller may see hidden identity fields and the reasons behind a failure.
+    fn may_see_details(&self) -> bool {
+        self.api.process.access.check(&self.parts.headers, Scope::HealthDetails).is_ok()
+    }
+
+    fn take_allowance(&self, token: Option<&Token>) -> Option<Allowance> {
+        let limiter = self.state.limiters[self.resource.kind as usize].as_ref()?;
+        let client = match token {
+            Some(token) => Client::Token(token.name.clone()),
+            None => Client::Address(self.caller.peer),
+        };
+        Some(limiter.take(client, Instant::now()))
+    }
+
+    fn too_many(&self, allowance: Allowance) -> Answer {
+        let seconds = allowance.reset_seconds;
+        let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded")
+            .says(format!("At most {} requests a minute; try again in {seconds} s.", allowance.quota));
+        self.fault(&fault).header(RETRY_AFTER, &seconds.to_string())
+    }
+
+    fn denied(&self, denied: Denied) -> Answer {
+        let (status, code, says) = match denied {
+            Denied::Missing => (401, None, "This takes a bearer token.".to_owned()),
+            Denied::Unknown => (401, Some("invalid_token"), "The token is not known.".to_owned()),
+            Denied::Unreadable => {
+                (400, Some("invalid_request"), "There must be one bearer token, in one header.".to_owned())
+            }
+            Denied::NotAllowed(scope) => {
+                (403, Some("insufficient_scope"), format!("The token lacks the scope {scope}."))
+            }
+        };
+        let error = code.map(|code| format!(", error=\"{code}\"")).unwrap_or_default();
+        let scope = match denied {
+            Denied::NotAllowed(scope) => format!(", scope=\"{scope}\""),
+            _ => String::new(),
+        };
+        let challenge = format!("Bearer realm=\"lifesigns\"{error}{scope}");
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
+        self.fault(&Fault::new(status, code.unwrap_or("unauthorized")).says(says))
+            .header(WWW_AUTHENTICATE, &challenge)
+    }
+
+    /// The W3C trace context of the request, for logs; empty if there is none or it is malformed.
+    fn trace_parent(&self) -> &str {
+        let value = self.parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
+        value.filter(|value| request_id::is_trace_parent(value)).unwrap_or_default()
+    }
+}

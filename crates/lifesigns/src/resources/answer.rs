@@ -1,0 +1,188 @@
+//! Answers before they are responses, and the forms that errors take.
+
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::request_id::X_REQUEST_ID;
+use super::{Call, encoding, health_status, negotiate};
+use crate::limit::Allowance;
+use crate::settings::ResourceKind;
+
+const X_REQUEST_ID_HEADER: HeaderName = HeaderName::from_static(X_REQUEST_ID);
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+pub(super) const JSON: &str = "application/json; charset=utf-8";
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+const PROBLEM: &str = "application/problem+json";
+
+/// An answer as a resource makes it: the whole of it, whatever the method and the coding.
+pub(super) struct Answer {
+    status: StatusCode,
+    content_type: Option<&'static str>,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Vec<u8>>) -> Answer {
+        Answer { status, content_type: Some(content_type), headers: HeaderMap::new(), body: body.into() }
+    }
+
+    pub(super) fn empty(status: StatusCode) -> Answer {
+        Answer { status, content_type: None, headers: HeaderMap::new(), body: Vec::new() }
+    }
+
+    pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
+        Answer::new(status, JSON, body.to_string())
+    }
+
+    /// Adds a header. A value that no header can carry is left out: it could only come from a configuration that
+    /// has been let through in error, and an answer without it is better than none.
+    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Answer {
+        match HeaderValue::from_str(value) {
+            Ok(value) => {
+                self.headers.insert(name, value);
+            }
+            Err(_) => tracing::warn!(%name, "a header's value is not fit to be sent and was left out"),
+        }
+        self
+    }
+
+    pub(super) fn preflight(self, methods: &str) -> Answer {
+        self.header(ACCESS_CONTROL_ALLOW_METHODS, methods)
+            .header(ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type, X-Request-Id")
+            .header(ACCESS_CONTROL_MAX_AGE, "600")
+    }
+
+    /// The response to this request: common headers, content coding, no body for HEAD.
+    pub(super) fn finish(self, call: &Call<'_>, allowance: Option<Allowance>) -> Response<Full<Bytes>> {
+        let Answer { status, content_type, mut headers, body } = self;
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_REQUEST_ID_HEADER, call.request_id.to_header());
+        headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        if let Some(origin) = call.allowed_origin() {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding, Origin"));
+            let exposed = HeaderValue::from_static("Retry-After, X-Request-Id, RateLimit, RateLimit-Policy");
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        }
+        if let Some(Allowance { quota, remaining, reset_seconds, .. }) = allowance {
+            let policy = format!("\"default\";q={quota};w=60");
+            let limit = format!("\"default\";r={remaining};t={reset_seconds}");
+            headers.extend(
+                [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, limit)]
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))),
+            );
+        }
+        let coding = negotiate::coding(&call.parts.headers).filter(|_| !body.is_empty());
+        let is_head = call.parts.method == Method::HEAD;
+        let body = match coding {
+            Some(coding) if is_head => {
+                // The length of the encoded body is not known without making it, and a HEAD must cost nothing.
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+                Vec::new()
+            }
+            None if is_head => {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+                Vec::new()
+            }
+            Some(coding) => match encoding::encode(coding, &body) {
+                Ok(encoded) => {
+                    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+                    encoded
+                }
+                Err(error) => {
+                    tracing::warn!(%error, coding = coding.name(), "an answer could not be encoded and was sent as it is");
+                    body
+                }
+            },
+            None => body,
+        };
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// What went wrong, before it has the form that its resource gives it.
+pub(super) struct Fault {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    /// The element of a request that is at fault.
+    pub(super) path: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn new(status: StatusCode, code: &'static str) -> Fault {
+        let message = status.canonical_reason().unwrap_or("Error").to_owned();
+        Fault { status, code, message, path: None }
+    }
+
+    pub(super) fn says(mut self, message: impl Into<String>) -> Fault {
+        self.message = message.into();
+        self
+    }
+
+    pub(super) fn at(mut self, path: impl Into<String>) -> Fault {
+        self.path = Some(path.into());
+        self
+    }
+}
+
+impl Call<'_> {
+    /// A fault in the form that this resource's consumers know.
+    pub(super) fn fault(&self, fault: &Fault) -> Answer {
+        match self.resource.kind {
+            ResourceKind::Status => {
+                let error = status_error(&fault.message, &self.state.name, self.now);
+                Answer::json(fault.status, &error)
+            }
+            ResourceKind::HealthDetails | ResourceKind::Analytics => {
+                let mut error = json!({"code": fault.code, "message": fault.message});
+                if let Some(path) = &fault.path {
+                    error["path"] = json!(path);
+                }
+                Answer::json(fault.status, &json!({"success": false, "error": error, "response": []}))
+            }
+            ResourceKind::HealthStatus if health_status::is_own_code(fault.status) => {
+                health_status::represent(self, fault.status, &fault.message)
+            }
+            _ => {
+                let problem = json!({
+                    "type": "about:blank",
+                    "title": fault.status.canonical_reason(),
+                    "status": fault.status.as_u16(),
+                    "detail": fault.message,
+                    "requestId": self.request_id.as_str(),
+                });
+                Answer::new(fault.status, PROBLEM, problem.to_string())
+            }
+        }
+    }
+}
+
+/// The error body of `/status`.
+pub(super) fn status_error(message: &str, service: &str, now: Timestamp) -> Value {
+    json!({"error": message, "timestamp": time_text(now), "service": service})
+}
+
+/// RFC 3339 in UTC with milliseconds and `Z`.
+pub(super) fn time_text(time: Timestamp) -> String {
+    format!("{time:.3}")
+}

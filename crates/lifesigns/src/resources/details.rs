@@ -1,0 +1,102 @@
+//! `/health/details`: is it serving properly? Read from the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use lifesigns_model::query::{self, Details, Summary, TOP_APPS_LIMIT, WINDOWS, last_minutes};
+use lifesigns_model::store::{RollupStore, StoreError};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+
+use super::Call;
+use super::answer::{Answer, Fault};
+use crate::process::Process;
+
+/// How long an answer waits for the store to have written what was just counted. With a store that hangs it goes
+/// on with what is there.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) async fn answer(call: &Call<'_>) -> Answer {
+    let parameters: Vec<(String, String)> = parameters(call.parts.uri.query());
+    let details = match Details::parse(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    {
+        Ok(details) => details,
+        Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
+    };
+    let api = call.state.records.then(|| Arc::clone(&call.state.name));
+    let now = call.now;
+    call.read(move |store| read(store, &details, api.as_deref(), now)).await
+}
+
+fn read(
+    store: &dyn RollupStore,
+    details: &Details,
+    api: Option<&str>,
+    now: Timestamp,
+) -> Result<Value, StoreError> {
+    let query = details.query(api, now);
+    let mut answer = query::answer(&query, &query.plan().run(store)?);
+    let filter = details.filter(api);
+    let summary = |minutes| {
+        let selected = store.select(&Summary::selection(last_minutes(minutes, now), filter.clone()))?;
+        Ok::<_, StoreError>(Summary::of(&selected).to_json())
+    };
+    answer["summary"] = summary(details.duration_minutes)?;
+    let mut windows = Map::new();
+    for (name, minutes) in WINDOWS {
+        windows.insert(name.to_owned(), summary(minutes)?);
+    }
+    answer["windows"] = Value::Object(windows);
+    let range = last_minutes(details.duration_minutes, now);
+    let apps = store.select(&query::top_apps_selection(range, filter.clone()))?;
+    answer["top_apps"] = query::top_apps(&apps, TOP_APPS_LIMIT);
+    Ok(answer)
+}
+
+impl Call<'_> {
+    /// Answers from the store, on a thread that may block, after everything counted so far has got there.
+    pub(super) async fn read<F>(&self, read: F) -> Answer
+    where
+        F: FnOnce(&dyn RollupStore) -> Result<Value, StoreError> + Send + 'static,
+    {
+        let process = Arc::clone(&self.api.process);
+        let reading = tokio::task::spawn_blocking(move || read_fresh(&process, read)).await;
+        let error: Box<dyn std::error::Error + Send + Sync> = match reading {
+            Ok(Ok(value)) => return Answer::json(StatusCode::OK, &value),
+            Ok(Err(error)) => error.into(),
+            Err(error) => error.into(),
+        };
+        let cause = error.source().map(ToString::to_string);
+        tracing::error!(request_id = self.request_id.as_str(), %error, cause, "the store could not be read");
+        let fault = Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "store_unavailable");
+        self.fault(&fault.says("The stored figures cannot be read at the moment."))
+    }
+}
+
+fn read_fresh<F>(process: &Process, read: F) -> Result<Value, StoreError>
+where
+    F: FnOnce(&dyn RollupStore) -> Result<Value, StoreError>,
+{
+    let store = process.store.as_ref().ok_or_else(|| StoreError::new("there is no store"))?;
+    process.collect();
+    if let Err(error) = store.flush(FLUSH_PATIENCE) {
+        tracing::warn!(%error, "the last second's figures are not in the store yet; answering without them");
+    }
+    let mut value = read(&**store)?;
+    let status = store.status();
+    if status.dropped_exchanges > 0 {
+        value["dropped_exchanges"] = json!(status.dropped_exchanges);
+    }
+    Ok(value)
+}
+
+fn parameters(query: Option<&str>) -> Vec<(String, String)> {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(k, v)| (decode(k), decode(v)))
+        .collect()
+}

@@ -1,0 +1,166 @@
+//! `/metrics`: Prometheus' text format, or OpenMetrics for those who ask for it.
+//!
+//! The names of the exchanges' figures are those of OpenTelemetry's HTTP conventions. Figures are those of the last
+//! tick and count from the start of the process.
+
+use std::fmt::{Display, Write};
+use std::sync::atomic::Ordering;
+
+use http::StatusCode;
+
+use super::answer::Answer;
+use super::escape::Label;
+use super::{Call, negotiate};
+use crate::collector::TotalKey;
+use crate::process::Process;
+use crate::recorder::{METHODS, lock};
+use crate::settings::ResourceKind;
+
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of the latency buckets in seconds, as OpenTelemetry's conventions advise. A duration within 1.6 % of
+/// a bound may be counted on either side of it.
+const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+pub(super) fn answer(call: &Call<'_>) -> Answer {
+    let is_open_metrics =
+        negotiate::media_type(&call.parts.headers, &["text/plain", "application/openmetrics-text"]) == 1;
+    let mut page = Page { text: String::with_capacity(4096), is_open_metrics };
+    let process = &*call.api.process;
+    exchanges(&mut page, process);
+    subjects(&mut page, process);
+    recording(&mut page, process);
+    own(&mut page, call);
+    if is_open_metrics {
+        page.text.push_str("# EOF\n");
+    }
+    Answer::new(StatusCode::OK, if is_open_metrics { OPEN_METRICS } else { PROMETHEUS }, page.text)
+}
+
+fn exchanges(page: &mut Page, process: &Process) {
+    const NAME: &str = "http_server_request_duration_seconds";
+    let collected = lock(&process.collected);
+    let mut totals: Vec<_> = collected.totals.iter().collect();
+    totals.sort_unstable_by_key(|(key, _)| (key.api, key.route, key.method, key.status, key.failed_by));
+    page.begin(NAME, "histogram", "Time from a request's head to the end of its response.");
+    for (key, rollup) in &totals {
+        let labels = labels(process, key);
+        for bound in BOUNDS {
+            let count = rollup.latency.count_up_to((bound * 1e6) as u64);
+            page.sample(&format!("{NAME}_bucket"), &format!("{labels},le=\"{bound:?}\""), count);
+        }
+        page.sample(&format!("{NAME}_bucket"), &format!("{labels},le=\"+Inf\""), rollup.count());
+        page.sample(&format!("{NAME}_sum"), &labels, rollup.latency.sum_micros() as f64 / 1e6);
+        page.sample(&format!("{NAME}_count"), &labels, rollup.count());
+    }
+    for (name, help, bytes) in [
+        ("lifesigns_request_body_bytes", "Bytes of request bodies.", 0),
+        ("lifesigns_response_body_bytes", "Bytes of response bodies.", 1),
+    ] {
+        page.begin_counter(name, help);
+        for (key, rollup) in &totals {
+            let value = [rollup.request_bytes, rollup.response_bytes][bytes];
+            page.sample(&format!("{name}_total"), &labels(process, key), value);
+        }
+    }
+}
+
+fn labels(process: &Process, key: &TotalKey) -> String {
+    let api = &process.apis[usize::from(key.api)];
+    let route = api.routes.name(key.route);
+    format!(
+        "lifesigns_api=\"{}\",http_request_method=\"{}\",http_route=\"{}\",http_response_status_code=\"{}\",\
+         lifesigns_failed_by=\"{}\"",
+        Label(&api.name),
+        METHODS[usize::from(key.method)],
+        Label(&route),
+        key.status,
+        key.failed_by
+    )
+}
+
+fn subjects(page: &mut Page, process: &Process) {
+    page.begin("lifesigns_light", "gauge", "Traffic light: 0 green, 1 amber, 2 red.");
+    for api in &process.apis {
+        let light = api.snapshot.load().verdict.light as u8;
+        page.sample("lifesigns_light", &format!("lifesigns_api=\"{}\"", Label(&api.name)), light);
+    }
+    page.begin_counter(
+        "lifesigns_resource_requests",
+        "Requests for health resources; they are no API traffic.",
+    );
+    for api in &process.apis {
+        for kind in ResourceKind::ALL {
+            let count = api.resource_requests[kind as usize].load(Ordering::Relaxed);
+            let labels = format!("lifesigns_api=\"{}\",resource=\"{}\"", Label(&api.name), kind.name());
+            page.sample("lifesigns_resource_requests_total", &labels, count);
+        }
+    }
+}
+
+fn recording(page: &mut Page, process: &Process) {
+    page.begin_counter(
+        "lifesigns_labels_capped",
+        "Times a label was counted under _other_ because there were too many of its kind.",
+    );
+    for api in process.apis.iter().filter(|api| api.records) {
+        for (label, capped) in [("http_route", api.routes.capped()), ("client_id", api.clients.capped())] {
+            let labels = format!("lifesigns_api=\"{}\",label=\"{label}\"", Label(&api.name));
+            page.sample("lifesigns_labels_capped_total", &labels, capped);
+        }
+    }
+    page.begin_counter(
+        "lifesigns_series_capped",
+        "Exchanges that lost route and client because there were too many series.",
+    );
+    page.sample("lifesigns_series_capped_total", "", process.recorder.capped());
+    let Some(store) = &process.store else { return };
+    let status = store.status();
+    let dropped = lock(&process.collected).dropped_exchanges + status.dropped_exchanges;
+    page.begin_counter("lifesigns_store_dropped_exchanges", "Exchanges that the store could not keep.");
+    page.sample("lifesigns_store_dropped_exchanges_total", "", dropped);
+    page.begin("lifesigns_store_pending_rows", "gauge", "Rows not yet safe in the store.");
+    page.sample("lifesigns_store_pending_rows", "", status.pending_rows);
+    page.begin("lifesigns_store_failing", "gauge", "1 while the store cannot be written.");
+    page.sample("lifesigns_store_failing", "", u8::from(status.last_error.is_some()));
+    page.begin("lifesigns_store_size_bytes", "gauge", "Bytes that the store takes on disk.");
+    page.sample("lifesigns_store_size_bytes", "", status.bytes);
+}
+
+fn own(page: &mut Page, call: &Call<'_>) {
+    let process = &*call.api.process;
+    let figures = process.apis[process.own].snapshot.load().process;
+    page.begin("process_start_time_seconds", "gauge", "Start of the process, in seconds since the epoch.");
+    page.sample("process_start_time_seconds", "", process.started.as_millisecond() as f64 / 1000.0);
+    if let Some(used) = figures.memory_used {
+        page.begin("process_resident_memory_bytes", "gauge", "Resident memory of the process.");
+        page.sample("process_resident_memory_bytes", "", used);
+    }
+}
+
+struct Page {
+    text: String,
+    is_open_metrics: bool,
+}
+
+impl Page {
+    fn begin(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing into a string cannot fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    /// OpenMetrics names the family of a counter without `_total`, the older format with it.
+    fn begin_counter(&mut self, name: &str, help: &str) {
+        let suffix = if self.is_open_metrics { "" } else { "_total" };
+        self.begin(&format!("{name}{suffix}"), "counter", help);
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = if labels.is_empty() {
+            writeln!(self.text, "{name} {value}")
+        } else {
+            writeln!(self.text, "{name}{{{labels}}} {value}")
+        };
+    }
+}

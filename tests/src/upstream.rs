@@ -146,7 +146,8 @@ fn answer_one(stream: &mut BufReader<TcpStream>, shared: &Shared) -> io::Result<
     let mut answer = Vec::new();
     match name {
         "status" => {
-            write_answer(&mut answer, method, number, "text/plain", format!("status {number}\n").as_bytes())?
+            let body = format!("status {number}\n");
+            write_answer(&mut answer, method, number, "text/plain", body.as_bytes())?;
         }
         "bytes" => write_answer(&mut answer, method, 200, "application/octet-stream", &pattern(number))?,
         "chunked" => write_chunked(&mut answer, method, &pattern(number))?,

@@ -22,15 +22,13 @@ pub fn until<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
 }
 
 /// As [`until`], but panics with what `explain` gives then.
-pub fn until_or<T>(explain: impl FnOnce() -> String, mut attempt: impl FnMut() -> Option<T>) -> T {
+pub fn until_or<T>(explain: impl Fn() -> String, mut attempt: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = attempt() {
             return value;
         }
-        if Instant::now() >= deadline {
-            panic!("{}", explain());
-        }
+        assert!(Instant::now() < deadline, "{}", explain());
         thread::sleep(Duration::from_millis(10));
     }
 }

@@ -125,7 +125,7 @@ fn every_dependency_is_used_and_has_its_line_in_the_list() {
 
 #[test]
 fn no_file_of_code_is_longer_than_a_reader_bears() {
-    let long: Vec<String> = files(|path| is_code(path))
+    let long: Vec<String> = files(is_code)
         .into_iter()
         .map(|path| (text_of(&path).lines().count(), path))
         .filter(|(lines, _)| *lines >= LONGEST_FILE)
@@ -137,7 +137,7 @@ fn no_file_of_code_is_longer_than_a_reader_bears() {
 #[test]
 fn nothing_is_left_behind_in_code() {
     let mut found = Vec::new();
-    for path in files(|path| is_code(path)) {
+    for path in files(is_code) {
         for (number, line) in (1..).zip(text_of(&path).lines()) {
             if let Some(word) = LEFT_BEHIND.iter().find(|word| line.contains(**word)) {
                 found.push(format!("{}:{number}: {word}", path.display()));
@@ -188,7 +188,7 @@ fn metadata() -> Metadata {
         .manifest_path(workspace().join("Cargo.toml"))
         .other_options(["--locked", "--filter-platform", "x86_64-unknown-linux-gnu"].map(str::to_owned))
         .exec()
-        .unwrap()
+        .expect("cargo knows the workspace")
 }
 
 /// Whether an SPDX expression can be met with licences that are `allowed`; `/` is an old way to write `OR`.
@@ -291,7 +291,9 @@ fn headings(text: &str) -> BTreeSet<String> {
 fn is_code(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let script = extension.is_none()
-        && path.parent().is_some_and(|folder| folder.ends_with("scripts") || folder.ends_with(".ci"));
+        && path
+            .parent()
+            .is_some_and(|folder| folder.file_name().is_some_and(|name| name == "scripts" || name == ".ci"));
     script || matches!(extension, Some("rs" | "sql" | "sh" | "js" | "mjs" | "css" | "html" | "py"))
 }
 
@@ -300,9 +302,9 @@ fn files(wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut folders = vec![workspace()];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for entry in fs::read_dir(&folder).expect("a folder of the project can be read") {
+            let path = entry.expect("a folder of the project can be read").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() && !matches!(&*name, "target" | ".git" | "node_modules") {
                 folders.push(path);
             } else if path.is_file() && wanted(&path) {

@@ -17,4 +17,4 @@ mod resources;
 
 pub use database::{Database, DatabaseError};
 pub use question::{Choice, Question, QuestionRequest};
-pub use resources::router;
+pub use resources::{ROUTES, router};

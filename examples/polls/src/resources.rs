@@ -17,6 +17,9 @@ use crate::question::{Question, QuestionRequest};
 const LONGEST_BODY: usize = 64 * 1024;
 const PAGE: i64 = 100;
 
+/// The routes of the API, as `openapi.yaml` describes them.
+pub const ROUTES: [&str; 3] = ["/questions", "/questions/{id}", "/questions/{id}/choices/{choice}"];
+
 /// The API over these questions.
 ///
 /// ```
@@ -27,9 +30,9 @@ const PAGE: i64 = 100;
 /// ```
 pub fn router(database: Database) -> Router {
     Router::new()
-        .route("/questions", get(list).post(ask))
-        .route("/questions/{id}", get(find))
-        .route("/questions/{id}/choices/{choice}", post(vote))
+        .route(ROUTES[0], get(list).post(ask))
+        .route(ROUTES[1], get(find))
+        .route(ROUTES[2], post(vote))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "see the header `Allow` for what works here")
@@ -113,6 +116,14 @@ mod tests {
 
     fn app() -> Router {
         router(Database::in_memory().unwrap())
+    }
+
+    #[test]
+    fn the_description_has_every_route() {
+        let description = include_str!("../openapi.yaml");
+        let paths = description.lines().filter_map(|line| line.strip_prefix("  /")?.strip_suffix(':'));
+        let paths: Vec<String> = paths.map(|path| format!("/{path}")).collect();
+        assert_eq!(paths, ROUTES);
     }
 
     #[tokio::test]

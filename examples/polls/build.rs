@@ -1,0 +1,5 @@
+//! Tells the program which revision it was built from.
+
+fn main() {
+    lifesigns_build::identity();
+}

@@ -12,9 +12,7 @@ use std::time::Instant;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body;
 use lifesigns_model::exchange::{CLIENT_CLOSED_REQUEST, FailedBy, Measurement};
-fn template_of(path: &str) -> std::borrow::Cow<'_, str> {
-    std::borrow::Cow::Borrowed(path)
-}
+use lifesigns_model::route::template_of;
 
 pub use self::body::{RequestBody, ResponseBody};
 use crate::process::Api;

@@ -1,0 +1,213 @@
+//! Everything there is: the APIs, the gateway in front of them, and who calls them.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use lifesigns::model::route::Templates;
+use lifesigns::model::store::Retention;
+use lifesigns::model::verdict::Thresholds;
+use lifesigns::{Api, ApiOptions, Identity, Lifesigns, Scope, Token, TokenHash};
+use lifesigns_gateway::{Config, Gateway, Route};
+use lifesigns_store::memory::MemoryStore;
+use lifesigns_store::sqlite::{Options as StoreOptions, SqliteStore};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::services;
+use super::traffic::{self, Tally};
+use crate::printer::Problem;
+use crate::token;
+
+/// Where the gateway listens unless told otherwise.
+const CUSTOMARY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// A free port on loopback.
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Seconds of traffic by which the lights are judged; short, so that a change is soon seen.
+pub(super) const WINDOW_SECONDS: u32 = 30;
+/// With the same seed the same is asked and answered, up to the order in which sockets are ready.
+const SEED: u64 = 2026;
+/// How long whatever is under way may take when the demo ends.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The running demo.
+pub(super) struct World {
+    /// Where the gateway listens.
+    pub(super) gateway: SocketAddr,
+    /// Where the gateway's operators come in.
+    pub(super) admin: Option<SocketAddr>,
+    /// Where the Polls API listens itself.
+    pub(super) polls: SocketAddr,
+    /// A token that opens everything.
+    pub(super) token: String,
+    lifesigns: Lifesigns,
+    polls_lifesigns: Lifesigns,
+    stop_traffic: watch::Sender<bool>,
+    traffic: JoinHandle<Tally>,
+    stop_gateway: watch::Sender<bool>,
+    gateway_task: JoinHandle<io::Result<()>>,
+    stop_apis: watch::Sender<bool>,
+    api_tasks: Vec<JoinHandle<io::Result<()>>>,
+    folder: TempDir,
+}
+
+impl World {
+    /// Starts everything.
+    pub(super) async fn start(listen: Option<SocketAddr>) -> Result<World, Problem> {
+        let folder = tempfile::Builder::new().prefix("lifesigns-demo-").tempdir().map_err(not_started)?;
+        let token = new_token()?;
+        let (stop_apis, apis_stopped) = watch::channel(false);
+        let mut apis = Apis { stopped: apis_stopped, tasks: Vec::new(), options: Vec::new(), routes: Vec::new() };
+
+        let (polls_app, polls_lifesigns) = polls_app(folder.path(), &token)?;
+        let polls = apis.add("polls", "/polls", polls_app).await?;
+        let templates = Templates::new(polls::ROUTES).map_err(not_started)?;
+        apis.routes[0].templates = Some(templates);
+        for service in services::all(SEED) {
+            apis.add(service.name, service.prefix, service.app).await?;
+        }
+
+        let lifesigns = gateway_lifesigns(folder.path(), &token, apis.options)?;
+        let gateway = bind(listen, apis.routes, &lifesigns)?;
+        let (address, admin) = (gateway.local_addr().map_err(not_started)?, gateway.admin_addr());
+        let (stop_gateway, gateway_stopped) = watch::channel(false);
+        let gateway_task = tokio::spawn(gateway.run(stopped(gateway_stopped)));
+        let (stop_traffic, traffic_stopped) = watch::channel(false);
+        let traffic = tokio::spawn(traffic::run(address, SEED, traffic_stopped));
+        Ok(World {
+            gateway: address,
+            admin,
+            polls,
+            token,
+            lifesigns,
+            polls_lifesigns,
+            stop_traffic,
+            traffic,
+            stop_gateway,
+            gateway_task,
+            stop_apis,
+            api_tasks: apis.tasks,
+            folder,
+        })
+    }
+
+    /// The APIs behind the gateway.
+    pub(super) fn apis(&self) -> impl Iterator<Item = Api> + '_ {
+        self.lifesigns.apis()
+    }
+
+    /// Stops everything, callers first, and removes what was kept on disk.
+    pub(super) async fn stop(self) -> Result<Tally, Problem> {
+        self.stop_traffic.send_replace(true);
+        let tally = self.traffic.await.map_err(not_stopped)?;
+        self.stop_gateway.send_replace(true);
+        self.gateway_task.await.map_err(not_stopped)?.map_err(not_stopped)?;
+        self.stop_apis.send_replace(true);
+        for task in self.api_tasks {
+            task.await.map_err(not_stopped)?.map_err(not_stopped)?;
+        }
+        let (lifesigns, polls_lifesigns, folder) = (self.lifesigns, self.polls_lifesigns, self.folder);
+        let clear = move || {
+            polls_lifesigns.shutdown(PATIENCE).map_err(not_stopped)?;
+            lifesigns.shutdown(PATIENCE).map_err(not_stopped)?;
+            drop((polls_lifesigns, lifesigns));
+            folder.close().map_err(not_stopped)
+        };
+        tokio::task::spawn_blocking(clear).await.map_err(not_stopped)??;
+        Ok(tally)
+    }
+}
+
+/// What stands behind the gateway.
+struct Apis {
+    stopped: watch::Receiver<bool>,
+    tasks: Vec<JoinHandle<io::Result<()>>>,
+    options: Vec<ApiOptions>,
+    routes: Vec<Route>,
+}
+
+impl Apis {
+    /// Serves an API on a port of its own and puts it behind the gateway.
+    async fn add(&mut self, name: &str, prefix: &str, app: Router) -> Result<SocketAddr, Problem> {
+        let listener = TcpListener::bind(ANY).await.map_err(not_started)?;
+        let address = listener.local_addr().map_err(not_started)?;
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        let serve = axum::serve(listener, app).with_graceful_shutdown(stopped(self.stopped.clone()));
+        self.tasks.push(tokio::spawn(serve.into_future()));
+        let upstream = format!("http://{address}").parse().map_err(not_started)?;
+        self.routes.push(Route { prefix: prefix.to_owned(), ..Route::new(name, upstream) });
+        self.options.push(ApiOptions { identity: identity(), thresholds: thresholds(), ..ApiOptions::new(name) });
+        Ok(address)
+    }
+}
+
+/// The Polls API with the library in it, as its own `main` has it.
+fn polls_app(folder: &Path, token: &str) -> Result<(Router, Lifesigns), Problem> {
+    let database = polls::Database::open(&folder.join("polls.db")).map_err(not_started)?;
+    let lifesigns = Lifesigns::builder("polls")
+        .identity(identity())
+        .thresholds(thresholds())
+        .store(Arc::new(MemoryStore::new(Retention::default())))
+        .token(everything(token))
+        .start()
+        .map_err(not_started)?;
+    Ok((polls::router(database).layer(lifesigns.layer()), lifesigns))
+}
+
+fn gateway_lifesigns(folder: &Path, token: &str, apis: Vec<ApiOptions>) -> Result<Lifesigns, Problem> {
+    let store = SqliteStore::open(folder.join("lifesigns.db"), StoreOptions::default()).map_err(not_started)?;
+    let builder =
+        Lifesigns::builder("gateway").identity(identity()).store(Arc::new(store)).token(everything(token));
+    apis.into_iter().fold(builder, lifesigns::Builder::api).start().map_err(not_started)
+}
+
+fn bind(listen: Option<SocketAddr>, routes: Vec<Route>, lifesigns: &Lifesigns) -> Result<Gateway, Problem> {
+    let mut config = Config::new(listen.unwrap_or(CUSTOMARY), routes);
+    config.admin = Some(ANY);
+    config.drain.patience = PATIENCE;
+    match Gateway::bind(config.clone(), lifesigns.clone()) {
+        Err(error) if listen.is_none() && error.kind() == io::ErrorKind::AddrInUse => {
+            config.listen = ANY;
+            Gateway::bind(config, lifesigns.clone()).map_err(not_started)
+        }
+        bound => bound.map_err(not_started),
+    }
+}
+
+/// The sample services came with this program, so they say what it says of itself.
+fn identity() -> Identity {
+    Identity { environment: Some("demo".to_owned()), ..lifesigns::build_identity!() }
+}
+
+fn thresholds() -> Thresholds {
+    Thresholds { window_seconds: WINDOW_SECONDS, ..Thresholds::default() }
+}
+
+fn everything(token: &str) -> Token {
+    Token { name: "demo".to_owned(), hash: TokenHash::of(token), scopes: Scope::ALL.to_vec() }
+}
+
+fn new_token() -> Result<String, Problem> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(not_started)?;
+    Ok(token::token_of(&secret))
+}
+
+/// Resolves when the value turns true or nobody can turn it any more.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // The error says that the sender is gone, which ends the wait as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn not_started(error: impl std::error::Error) -> Problem {
+    Problem::new("the demo could not be started").because(&error)
+}
+
+fn not_stopped(error: impl std::error::Error) -> Problem {
+    Problem::new("the demo did not end as it should").because(&error)
+}

@@ -2,6 +2,8 @@
 //!
 //! A store passes when [`check`] returns. Each part opens a store of its own.
 
+mod fixture;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use lifesigns_model::store::{
     AnyOf, Condition, Filter, Group, GroupBy, GroupKey, Retention, RollupRow, RollupStore, Selected,
     Selection,
 };
+
+pub use self::fixture::fixture_rows;
 
 /// Long enough for any flush of a store that works.
 pub const PATIENCE: Duration = Duration::from_secs(30);

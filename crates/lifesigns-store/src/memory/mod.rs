@@ -132,7 +132,9 @@ impl Kept {
             }
         }
         let minutes: BTreeSet<Minute> = rows.iter().map(|row| row.minute).collect();
-        minutes.into_iter().for_each(|minute| self.timeline.observe(minute));
+        for minute in minutes {
+            self.timeline.observe(minute);
+        }
         self.close()?;
         self.timeline.expire(retention);
         self.expire(max_rows);

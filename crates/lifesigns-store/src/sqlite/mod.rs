@@ -151,14 +151,13 @@ impl SqliteStore {
     /// When something could not be written; it is lost then.
     pub fn close(mut self) -> Result<(), StoreError> {
         self.stop();
-        let written = match &*self.gauges.last_error() {
-            Some(text) => Err(StoreError::new(text.clone())),
-            None => Ok(()),
-        };
-        written
+        let failure = self.gauges.last_error().clone();
+        failure.map_or(Ok(()), |text| Err(StoreError::new(text)))
     }
 
     fn stop(&mut self) {
+        // The last connection to close takes the log into the file and removes it. One that only reads cannot.
+        self.reader.disconnect();
         // Without a sender the thread's queue ends, and then the thread does.
         self.queue = None;
         if let Some(thread) = self.thread.take()

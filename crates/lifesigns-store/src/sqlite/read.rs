@@ -60,6 +60,11 @@ impl SqliteReader {
         }
         Ok(selected)
     }
+
+    /// Closes the connections that are not in use.
+    pub(super) fn disconnect(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 /// One connection.

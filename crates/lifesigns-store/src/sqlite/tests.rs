@@ -1,8 +1,14 @@
-use lifesigns_model::store::{Retention, RollupStore};
+mod agreement;
+mod failures;
+mod files;
+
+use lifesigns_model::bucket::{Level, Minute};
+use lifesigns_model::store::{GroupBy, Retention, RollupStore, Selection};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::conformance::{self, Harness};
+use crate::conformance::{self, Harness, PATIENCE, added_up, append, everything, row};
 
 /// Stores in files of one folder. Reopening drops the store without a word and opens its file again.
 struct InFiles {
@@ -28,7 +34,146 @@ impl Harness for InFiles {
     }
 }
 
+/// A folder that is removed with it, and the path of a file in it.
+struct Place {
+    folder: TempDir,
+    path: PathBuf,
+}
+
+fn place() -> Place {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("lifesigns.db");
+    Place { folder, path }
+}
+
+fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open(path, Options::default()).unwrap()
+}
+
+/// All exchanges, as a selection counts them.
+fn total(store: &dyn RollupStore) -> u64 {
+    let selected = store.select(&everything(i64::MIN, i64::MAX)).unwrap();
+    selected.groups.first().map_or(0, |group| group.count)
+}
+
+/// Looks into a file with a connection of its own.
+fn number(path: &Path, sql: &str) -> i64 {
+    Connection::open(path).unwrap().query_row(sql, (), |row| row.get(0)).unwrap()
+}
+
+/// Every closed hour and day counts what its minutes count, and the file is sound.
+fn assert_sound(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    let integrity: String = connection.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
+    assert_eq!(integrity, "ok");
+    let timeline = schema::load_timeline(&connection).unwrap();
+    let count = |table: &str, from: Minute, until: Minute| -> i64 {
+        let sql = format!("SELECT coalesce(sum(count), 0) FROM {table} WHERE t >= ?1 AND t < ?2");
+        connection.query_row(&sql, (from.number(), until.number()), |row| row.get(0)).unwrap()
+    };
+    let (from, until) = (timeline.minutes_from, timeline.hours_until);
+    assert_eq!(count("minute_rows", from, until), count("hour_rows", from, until), "hours");
+    let (from, until) = (timeline.hours_from, timeline.days_until);
+    assert_eq!(count("hour_rows", from, until), count("day_rows", from, until), "days");
+    assert_eq!(
+        count("hour_rows", timeline.hours_until, Minute::new(i64::MAX)),
+        0,
+        "no hour before it is closed"
+    );
+    assert_eq!(
+        count("day_rows", timeline.days_until, Minute::new(i64::MAX)),
+        0,
+        "no day before it is closed"
+    );
+}
+
 #[test]
 fn sqlite_conforms() {
     conformance::check(&InFiles { folder: TempDir::new().unwrap(), opened: 0.into() });
+}
+
+#[test]
+fn rows_appended_without_a_flush_are_written_when_the_store_is_dropped() {
+    let place = place();
+    for round in 0..3 {
+        let store = open(&place.path);
+        for minute in 0..200 {
+            store.append(vec![row(round * 200 + minute, "orders", 200, 5)]).unwrap();
+        }
+    }
+    assert!(!beside(&place.path, "-wal").exists(), "closing leaves one file");
+    assert_eq!(total(&open(&place.path)), 600);
+    assert_sound(&place.path);
+}
+
+#[test]
+fn expired_rows_and_the_series_only_they_used_leave_the_file() {
+    let place = place();
+    let retention = Retention { minute_rows: 60, hour_rows: 1440, day_rows: 2 * 1440 };
+    let store = SqliteStore::open(&place.path, Options { retention, ..Options::default() }).unwrap();
+    append(&store, vec![row(0, "gone", 200, 1)]);
+    for day in 0..6 {
+        append(&store, (0..24).map(|hour| row(day * 1440 + hour * 60, "orders", 200, 1)).collect());
+    }
+    let kept = "SELECT (SELECT count(*) FROM minute_rows) * 1000000 + (SELECT count(*) FROM hour_rows) * 1000 \
+                + (SELECT count(*) FROM day_rows) * 10 + (SELECT count(*) FROM api)";
+    let deadline = std::time::Instant::now() + PATIENCE;
+    // The newest row is of 23:00 on day 5, so hours are closed up to 22:00: minutes from there are left, hours since
+    // day 4, days since day 3, and one API.
+    let expected = 2 * 1_000_000 + (24 + 22) * 1000 + 2 * 10 + 1;
+    while number(&place.path, kept) != expected {
+        assert!(std::time::Instant::now() < deadline, "{} is left", number(&place.path, kept));
+        std::thread::yield_now();
+    }
+    drop(store);
+    assert_sound(&place.path);
+}
+
+#[test]
+fn a_selection_of_one_api_reads_no_rows_of_others() {
+    for level in Level::ALL {
+        for with_buckets in [true, false] {
+            let place = place();
+            drop(open(&place.path));
+            let sql = format!("EXPLAIN QUERY PLAN {}", rows::scan(level, with_buckets));
+            let connection = Connection::open(&place.path).unwrap();
+            let plan: String = connection.query_row(&sql, (1, 2, 3), |row| row.get(3)).unwrap();
+            assert!(plan.ends_with("USING PRIMARY KEY (api=? AND t>? AND t<?)"), "{plan}");
+        }
+    }
+}
+
+#[test]
+fn without_percentiles_no_buckets_are_decoded() {
+    let place = place();
+    let store = open(&place.path);
+    append(&store, vec![row(1, "orders", 200, 5)]);
+    Connection::open(&place.path).unwrap().execute("UPDATE minute_rows SET buckets = x'ff'", ()).unwrap();
+    let plain = Selection { percentiles: false, ..everything(0, 9) };
+    assert_eq!(store.select(&plain).unwrap().groups[0].count, 1);
+    let error = store.select(&everything(0, 9)).unwrap_err();
+    assert!(error.to_string().contains("is damaged"), "{error}");
+}
+
+#[test]
+fn a_reader_of_its_own_sees_what_the_writer_has_flushed() {
+    let place = place();
+    let store = open(&place.path);
+    append(&store, vec![row(1, "orders", 200, 5)]);
+    let reader = SqliteStore::open_read_only(&place.path).unwrap();
+    assert_eq!(reader.select(&everything(0, 9)).unwrap().groups[0].count, 1);
+    append(&store, vec![row(2, "orders", 200, 5)]);
+    assert_eq!(reader.select(&everything(0, 9)).unwrap().groups[0].count, 2);
+    drop(store);
+    assert_eq!(reader.select(&everything(0, 9)).unwrap().groups[0].count, 2);
+}
+
+#[test]
+fn status_tells_the_size_and_that_nothing_is_wrong() {
+    let place = place();
+    let store = open(&place.path);
+    append(&store, vec![row(1, "orders", 200, 5)]);
+    let status = store.status();
+    assert_eq!((status.pending_rows, status.dropped_exchanges, status.last_error), (0, 0, None));
+    assert!(status.bytes >= schema::PAGE_SIZE);
 }

@@ -98,7 +98,9 @@ impl Database {
 
         let mut timeline = self.timeline;
         let minutes: BTreeSet<Minute> = pending.keys().map(|(minute, _)| *minute).collect();
-        minutes.into_iter().for_each(|minute| timeline.observe(minute));
+        for minute in minutes {
+            timeline.observe(minute);
+        }
         timeline.close();
         let hours = MinuteRange::new(self.timeline.hours_until, timeline.hours_until);
         sum_up(&transaction, Level::Minute, hours, Level::Hour)?;

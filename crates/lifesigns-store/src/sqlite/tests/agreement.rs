@@ -1,0 +1,93 @@
+//! Whatever comes in whatever order: the file answers what plain addition answers, and what memory answers.
+
+use lifesigns_model::series::Dimension;
+use lifesigns_model::store::{Condition, Filter, RollupRow};
+use proptest::prelude::*;
+
+use super::*;
+use crate::memory::MemoryStore;
+
+const DAY: i64 = 1440;
+
+fn rows(minutes: std::ops::Range<i64>) -> impl Strategy<Value = Vec<RollupRow>> {
+    let row = (
+        minutes,
+        prop::sample::select(vec!["a", "b", "c"]),
+        prop::sample::select(vec![200u16, 404, 500]),
+        1u64..9000,
+    )
+        .prop_map(|(minute, api, status, micros)| row(minute, api, status, micros));
+    prop::collection::vec(row, 0..60)
+}
+
+fn selections(minutes: std::ops::Range<i64>) -> impl Strategy<Value = Selection> {
+    let intervals = prop::option::of(prop::sample::select(vec![1, 5, 60, 90, 180, DAY, 7 * DAY]));
+    let api = prop::option::of(prop::sample::select(vec!["a", "b", "z"]));
+    (minutes.clone(), minutes, intervals, any::<bool>(), api).prop_map(
+        |(start, end, interval, by_status, api)| {
+            let by_status = by_status.then_some(GroupBy::Dimension(Dimension::StatusCode));
+            let filter =
+                api.map(|api| Filter::everything().and(Condition::Equals(Dimension::Api, api.into())));
+            Selection {
+                group_by: interval.map(GroupBy::Interval).into_iter().chain(by_status).collect(),
+                filter: filter.unwrap_or_default(),
+                ..everything(start.min(end), start.max(end))
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_order_of_rows_adds_up(
+        batches in prop::collection::vec((rows(-DAY..3 * DAY), any::<bool>()), 1..12),
+        selections in prop::collection::vec(selections(-DAY..3 * DAY), 8),
+    ) {
+        let place = place();
+        let retention = Retention { minute_rows: 10 * DAY, ..Retention::default() };
+        let options = Options { retention, ..Options::default() };
+        let mut store = SqliteStore::open(&place.path, options).unwrap();
+        let mut all = Vec::new();
+        for (batch, reopen) in batches {
+            append(&store, batch.clone());
+            all.extend(batch);
+            if reopen {
+                drop(store);
+                store = SqliteStore::open(&place.path, options).unwrap();
+            }
+        }
+        for selection in selections {
+            let selected = store.select(&selection).unwrap();
+            prop_assert_eq!(selected.range, selection.range);
+            prop_assert_eq!(selected.groups, added_up(&all, &selection), "{:?}", selection);
+        }
+        drop(store);
+        assert_sound(&place.path);
+    }
+
+    #[test]
+    fn memory_and_file_answer_alike_when_rows_expire(
+        batches in prop::collection::vec((rows(0..9 * DAY), any::<bool>()), 1..12),
+        selections in prop::collection::vec(selections(-DAY..10 * DAY), 8),
+        kept in [0i64..2 * DAY, 0i64..4 * DAY, 0i64..9 * DAY],
+    ) {
+        let place = place();
+        let retention = Retention { minute_rows: kept[0], hour_rows: kept[1], day_rows: kept[2] };
+        let options = Options { retention, ..Options::default() };
+        let memory = MemoryStore::new(retention);
+        let mut file = SqliteStore::open(&place.path, options).unwrap();
+        for (batch, reopen) in batches {
+            append(&memory, batch.clone());
+            append(&file, batch);
+            if reopen {
+                drop(file);
+                file = SqliteStore::open(&place.path, options).unwrap();
+            }
+        }
+        for selection in selections {
+            prop_assert_eq!(file.select(&selection).unwrap(), memory.select(&selection).unwrap(), "{:?}", selection);
+        }
+    }
+}

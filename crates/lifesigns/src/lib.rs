@@ -50,6 +50,7 @@ pub use self::layer::{HealthLayer, HealthService, ServiceBody, ServiceFuture};
 pub use self::proc::{ProcessFigures, ProcessSource};
 pub use self::process::{Api, Lifesigns};
 pub use self::record::{Exchange, RequestBody, ResponseBody};
+pub use self::resources::Resource;
 pub use self::settings::{Exposure, Listener, ResourceKind, ResourceSettings, Settings};
 pub use self::snapshot::Snapshot;
 

@@ -37,7 +37,7 @@ use crate::process::{Api, ApiState, Client};
 use crate::settings::{Listener, ResourceKind};
 
 pub use self::path::normalize_path;
-pub use self::request_id::{RequestId, request_id};
+pub use self::request_id::{RequestId, is_trace_parent, request_id};
 
 /// A health resource that a path leads to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -278,6 +278,6 @@ impl Call<'_> {
     /// The W3C trace context of the request, for logs; empty if there is none or it is malformed.
     fn trace_parent(&self) -> &str {
         let value = self.parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
-        value.filter(|value| request_id::is_trace_parent(value)).unwrap_or_default()
+        value.filter(|value| is_trace_parent(value)).unwrap_or_default()
     }
 }

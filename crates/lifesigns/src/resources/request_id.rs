@@ -64,7 +64,7 @@ fn random() -> u128 {
 }
 
 /// Whether this is a `traceparent` of the W3C trace context: version, trace id, parent id and flags, no id all zero.
-pub(crate) fn is_trace_parent(value: &str) -> bool {
+pub fn is_trace_parent(value: &str) -> bool {
     let mut parts = value.split('-');
     let mut next = |length: usize| {
         parts.next().filter(|part| {

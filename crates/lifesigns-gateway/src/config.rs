@@ -192,8 +192,8 @@ impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
             connect: Duration::from_secs(5),
-            response_head: Duration::from_mins(1),
-            body_idle: Duration::from_mins(1),
+            response_head: Duration::from_secs(60),
+            body_idle: Duration::from_secs(60),
             request_head: Duration::from_secs(30),
             expect_continue: Duration::from_secs(1),
             upstream_idle: Duration::from_secs(4),

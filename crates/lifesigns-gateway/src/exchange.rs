@@ -11,15 +11,14 @@ use http_body_util::Full;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use lifesigns::{
     Api, Exchange, Listener, Resource,
-    resources::{self, Caller, normalize_path},
+    resources::{self, Caller, normalize_path, request_id},
 };
-use lifesigns_model::{exchange::FailedBy, route};
+use lifesigns_model::exchange::FailedBy;
 
 use crate::{
     body::{AnswerBody, ClientBody, Content},
-    headers::{self, Passage},
+    headers::{self, Passage, X_REQUEST_ID},
     pool::UpstreamBody,
-    request_id::X_REQUEST_ID,
     rescue::{self, Failure},
     routing::Target,
     serve::Worker,
@@ -27,9 +26,6 @@ use crate::{
     watch::{Wait, Watch},
 };
 
-/// Route of an answer that says there is no such route, where the API has not said which routes there are. Otherwise
-/// whoever tries paths at random would fill the table of routes.
-const NO_ROUTE: &str = "_other_";
 /// Route of a request that fits none of the routes that the API says there are.
 const UNDECLARED_ROUTE: &str = "_na_";
 
@@ -50,7 +46,7 @@ type Answer = Response<AnswerBody>;
 /// Answers one request: by a health resource, or by the API that it is for; in that case it is recorded.
 pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<Incoming>) -> Answer {
     client.watch.end(Wait::RequestHead);
-    let request_id = worker.request_ids.of(request.headers());
+    let request_id: HeaderValue = request_id(request.headers()).to_header();
     let own = |response: Response<Full<Bytes>>| {
         response.map(|body| AnswerBody::new(Content::Own(body), client.watch.clone()))
     };
@@ -87,11 +83,6 @@ pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<
     match way.forward(&mut exchange, parts, incoming).await {
         Ok(mut response) => {
             let status = response.status();
-            if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
-                && target.templates.is_none()
-            {
-                exchange.set_route(NO_ROUTE);
-            }
             *response.version_mut() = Version::HTTP_11;
             headers::for_client(response.headers_mut(), status, request_id, worker.via.as_ref());
             let failed_by = FailedBy::of_status(status.as_u16());
@@ -186,12 +177,11 @@ fn find_resource<'w>(
     target: Option<&'w Target>,
     normalized: &str,
 ) -> Option<(&'w Api, Resource)> {
-    let lifesigns = &worker.lifesigns;
     let of_api = |target: &'w Target, path: &str| Some((&target.api, target.api.resource(path, listener)?));
     let own = || {
-        let resource =
-            lifesigns.shared_resource(normalized).or_else(|| lifesigns.own().resource(normalized, listener));
-        resource.map(|resource| (lifesigns.own(), resource))
+        let shared = worker.lifesigns.shared_resource(normalized, listener);
+        let resource = shared.or_else(|| worker.own.resource(normalized, listener))?;
+        Some((&worker.own, resource))
     };
     match listener {
         Listener::Public => {
@@ -208,7 +198,7 @@ fn set_route(exchange: &mut Exchange, target: &Target, normalized: &str) {
     let path = target.seen_by_api(normalized);
     match &target.templates {
         Some(templates) => exchange.set_route(templates.find(path).unwrap_or(UNDECLARED_ROUTE)),
-        None => exchange.set_route(&route::template_of(path)),
+        None => exchange.guess_route(path),
     }
 }
 

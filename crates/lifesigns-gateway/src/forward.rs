@@ -101,9 +101,9 @@ impl Forwarder {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, Failure> {
+    async fn connect(&self) -> Result<Box<Connection>, Failure> {
         let (sender, driver) = self.handshake().await?;
-        Ok(Connection::new(sender, driver))
+        Ok(Box::new(Connection::new(sender, driver)))
     }
 
     async fn handshake(

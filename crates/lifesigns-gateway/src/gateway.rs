@@ -109,7 +109,7 @@ fn check(config: &Config, lifesigns: &Lifesigns) -> io::Result<()> {
         return invalid("the gateway has no API behind it; give it at least one route".to_owned());
     }
     for route in &config.routes {
-        if !lifesigns.apis().iter().any(|api| api.name() == route.api) {
+        if !lifesigns.apis().any(|api| api.name() == route.api) {
             return invalid(format!("no API is called {:?}; add it before a route leads to it", route.api));
         }
         if !route.prefix.starts_with('/') {
@@ -124,8 +124,8 @@ fn check(config: &Config, lifesigns: &Lifesigns) -> io::Result<()> {
 
 fn router(config: &Config, lifesigns: &Lifesigns) -> Router {
     let targets = config.routes.iter().enumerate().filter_map(|(upstream, route)| {
-        let api = lifesigns.apis().iter().find(|api| api.name() == route.api)?;
-        Some(Target::new(route, api.clone(), upstream))
+        let api = lifesigns.apis().find(|api| api.name() == route.api)?;
+        Some(Target::new(route, api, upstream))
     });
     Router::new(targets.collect())
 }

@@ -13,6 +13,10 @@ use tokio::net::TcpStream;
 
 use crate::watch::{Wait, Watch};
 
+/// Reads of 4 KiB before a client's connection is closed although it is still sending. Enough for what was under way;
+/// who sends more than this is not waiting for an answer.
+const READS_BEFORE_CLOSE: usize = 64;
+
 /// A client's socket that notes when the client does not take what is written, and that lingers when it closes.
 pub(crate) struct ClientIo {
     stream: TokioIo<TcpStream>,
@@ -79,10 +83,8 @@ impl Write for ClientIo {
             self.watch.end(Wait::RequestHead);
             self.watch.begin(Wait::Close);
         }
-        // Enough for what was under way; who sends more than this is not waiting for an answer.
-        const ROUNDS: usize = 64;
         let mut nowhere = [0_u8; 4096];
-        for _ in 0..ROUNDS {
+        for _ in 0..READS_BEFORE_CLOSE {
             if !self.watch.lingers() || self.watch.is_overdue(Wait::Close) {
                 break;
             }

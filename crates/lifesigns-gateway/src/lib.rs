@@ -24,7 +24,6 @@ mod gateway;
 mod headers;
 mod io;
 mod pool;
-mod request_id;
 mod rescue;
 mod routing;
 mod serve;

@@ -172,7 +172,7 @@ impl Wake for Relay {
 
 /// The idle connections, the last used on top.
 pub(crate) struct Pool {
-    idle: RefCell<Vec<(Connection, u32)>>,
+    idle: RefCell<Vec<(Box<Connection>, u32)>>,
     ticks: Ticks,
     at_most: usize,
 }
@@ -183,7 +183,7 @@ impl Pool {
     }
 
     /// A connection that is alive as far as can be known.
-    pub(crate) fn take(&self) -> Option<Connection> {
+    pub(crate) fn take(&self) -> Option<Box<Connection>> {
         loop {
             let (mut connection, _) = self.idle.borrow_mut().pop()?;
             if connection.is_ready() {
@@ -194,7 +194,7 @@ impl Pool {
     }
 
     /// Keeps a connection if it can carry another exchange.
-    pub(crate) fn give_back(&self, mut connection: Connection) {
+    pub(crate) fn give_back(&self, mut connection: Box<Connection>) {
         connection.relay.forget_user();
         if connection.is_ready() && self.idle.borrow().len() < self.at_most {
             self.idle.borrow_mut().push((connection, self.ticks.now()));
@@ -208,17 +208,12 @@ impl Pool {
             .borrow_mut()
             .retain_mut(|(connection, since)| now.wrapping_sub(*since) <= longest && connection.is_ready());
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.idle.borrow().len()
-    }
 }
 
 /// The body of an upstream's response. It holds the connection until it has ended, then gives it back.
 pub(crate) struct UpstreamBody {
     incoming: Incoming,
-    lease: Option<(Connection, Rc<Pool>)>,
+    lease: Option<(Box<Connection>, Rc<Pool>)>,
     watch: Arc<Watch>,
     request: Option<Arc<Fate>>,
 }
@@ -226,7 +221,7 @@ pub(crate) struct UpstreamBody {
 impl UpstreamBody {
     pub(crate) fn new(
         incoming: Incoming,
-        lease: Option<(Connection, Rc<Pool>)>,
+        lease: Option<(Box<Connection>, Rc<Pool>)>,
         watch: Arc<Watch>,
         request: Option<Arc<Fate>>,
     ) -> UpstreamBody {

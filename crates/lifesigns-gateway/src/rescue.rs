@@ -13,7 +13,7 @@ use http::{
 use http_body_util::Full;
 use lifesigns_model::exchange::FailedBy;
 
-use crate::request_id::X_REQUEST_ID;
+use crate::headers::X_REQUEST_ID;
 
 /// Why a request did not get an answer from its upstream.
 #[derive(Debug)]
@@ -95,11 +95,12 @@ impl Error for Failure {
 
 /// The answer to a request whose upstream gave none.
 pub(crate) fn rescue(failure: &Failure, api: &str, request_id: &HeaderValue) -> Response<Full<Bytes>> {
-    let cause = failure.source().map(|source| describe(source)).unwrap_or_default();
+    let cause = failure.source().map(describe).unwrap_or_default();
     let request_id_text = request_id.to_str().unwrap_or_default();
-    match failure.failed_by() {
-        FailedBy::Gateway => tracing::warn!(api, request_id = request_id_text, cause, "{failure}"),
-        _ => tracing::debug!(api, request_id = request_id_text, cause, "{failure}"),
+    if failure.failed_by() == FailedBy::Gateway {
+        tracing::warn!(api, request_id = request_id_text, cause, "{failure}");
+    } else {
+        tracing::debug!(api, request_id = request_id_text, cause, "{failure}");
     }
     problem(failure.status(), failure.detail(), request_id)
 }

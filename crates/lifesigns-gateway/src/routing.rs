@@ -85,14 +85,10 @@ impl Target {
     /// The request target to send on. The path is left as the client wrote it wherever that means the same to the
     /// upstream as it meant to the routing.
     pub(crate) fn outgoing(&self, uri: &Uri, normalized: &str) -> Uri {
-        let in_origin_form = uri.authority().is_none();
-        if self.base.is_empty()
-            && in_origin_form
-            && (self.prefix.is_empty() || self.fits_raw(uri.path(), normalized))
-        {
-            if self.stripped.is_none() {
-                return uri.clone();
-            }
+        let is_unchanged =
+            self.prefix.is_empty() || (self.stripped.is_none() && self.fits_raw(uri.path(), normalized));
+        if self.base.is_empty() && is_unchanged {
+            return uri.clone();
         }
         let path = self.outgoing_path(uri.path(), normalized);
         let text = match uri.query() {
@@ -140,10 +136,7 @@ impl Target {
                 own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host))
             }
         };
-        of_host
-            && normalized
-                .strip_prefix(self.prefix.as_str())
-                .is_some_and(|rest| self.prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
+        of_host && (self.prefix.is_empty() || behind(normalized, &self.prefix).is_some())
     }
 }
 
@@ -169,22 +162,19 @@ impl Router {
     /// The API whose own resources an operator asks for: under its path prefix or under `/{name}`. With it, the path
     /// that is left.
     pub(crate) fn find_for_operator<'p>(&self, normalized: &'p str) -> Option<(&Target, &'p str)> {
-        let under = |base: &str| {
-            let rest = normalized.strip_prefix(base)?;
-            if rest.is_empty() { Some("/") } else { rest.starts_with('/').then_some(rest) }
-        };
         self.targets.iter().find_map(|target| {
-            let by_prefix = if target.prefix.is_empty() { None } else { under(&target.prefix) };
-            let by_name = || {
-                under(
-                    normalized
-                        .get(..=target.api.name().len())?
-                        .strip_suffix(target.api.name())
-                        .map(|_| &normalized[..=target.api.name().len()])?,
-                )
-            };
+            let by_prefix = (!target.prefix.is_empty()).then(|| behind(normalized, &target.prefix)).flatten();
+            let by_name = || behind(normalized.strip_prefix('/')?, target.api.name());
             by_prefix.or_else(by_name).map(|rest| (target, rest))
         })
+    }
+}
+
+/// What is behind a prefix that ends with a segment; at least `/`.
+fn behind<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    match path.strip_prefix(prefix)? {
+        "" => Some("/"),
+        rest => rest.starts_with('/').then_some(rest),
     }
 }
 

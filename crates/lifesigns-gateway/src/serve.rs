@@ -16,9 +16,10 @@ use std::{
 
 use http::HeaderValue;
 use hyper::{server::conn::http1, service::service_fn};
-use lifesigns::{Lifesigns, Listener};
+use lifesigns::{Api, Lifesigns, Listener};
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::LocalOptions,
     sync::{oneshot, watch::Receiver},
 };
 
@@ -27,7 +28,6 @@ use crate::{
     exchange::{Client, exchange},
     forward::{Forwarder, HYPER_HEADERS, MIN_BUFFER},
     io::ClientIo,
-    request_id::RequestIds,
     routing::Router,
     watch::{Patience, Ticks, Wait, Watch},
 };
@@ -35,9 +35,10 @@ use crate::{
 /// One thread's share of the gateway. Nothing in it is shared with another thread.
 pub(crate) struct Worker {
     pub(crate) lifesigns: Lifesigns,
+    /// The process itself.
+    pub(crate) own: Api,
     pub(crate) router: Router,
     pub(crate) forwarders: Vec<Forwarder>,
-    pub(crate) request_ids: RequestIds,
     pub(crate) trust_forwarded: bool,
     pub(crate) via: Option<HeaderValue>,
     pub(crate) response_head_timeout: Duration,
@@ -71,10 +72,10 @@ impl Worker {
             .map(|route| Forwarder::new(route.upstream.clone(), config, ticks.clone()))
             .collect();
         Worker {
+            own: lifesigns.own(),
             lifesigns,
             router,
             forwarders,
-            request_ids: RequestIds::new(),
             trust_forwarded: config.trust_forwarded,
             via: config.via.as_ref().and_then(|name| HeaderValue::from_str(&format!("1.1 {name}")).ok()),
             response_head_timeout: config.timeouts.response_head,
@@ -95,7 +96,7 @@ pub(crate) fn start(
 ) -> io::Result<oneshot::Receiver<()>> {
     let (ended, end) = oneshot::channel();
     let runtime =
-        || tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
+        || tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
         let served = runtime().and_then(|runtime| runtime.block_on(serve(Rc::new(make()), listeners, phase)));
         if let Err(error) = served {

@@ -1,0 +1,12 @@
+//! The gateway over real sockets, in front of upstreams that behave and upstreams that do not.
+
+mod addressing;
+mod bodies;
+mod drain;
+mod forwarding;
+mod framing;
+mod misbehaving;
+mod resources;
+mod support;
+mod timeouts;
+mod upgrade;

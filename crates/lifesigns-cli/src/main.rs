@@ -1,3 +1,126 @@
-//! The command `lifesigns`.
+//! The command `lifesigns`: health resources for any API, fed by its real traffic.
 
-fn main() {}
+#![expect(unreachable_pub, reason = "a binary exports nothing; `pub` marks what the other modules use")]
+
+mod arguments;
+mod config;
+mod logging;
+mod printer;
+mod run;
+mod token;
+mod upstream_status;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+use config::Flag;
+use config::fault::Faults;
+use config::tree::Step;
+use config::validated::OfProcess;
+use printer::{Printer, Problem, escaped};
+use token::NotMade;
+
+/// Why the command did not do what it was asked for.
+enum Failure {
+    /// It could not: 1.
+    Problem(Problem),
+    /// The arguments are wrong: 2.
+    Arguments(Problem),
+    /// The configuration is wrong: 2.
+    Faults(Faults),
+    /// Standard output could not be written: 1, unless its reader has just had enough.
+    Output(io::Error),
+}
+
+fn main() -> ExitCode {
+    let printer = Printer::new();
+    let done = match Arguments::try_parse() {
+        Ok(arguments) => perform(printer, arguments.command),
+        Err(error) => match printer.usage(&error) {
+            Ok(()) => return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
+            Err(error) => Err(Failure::Output(error)),
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Problem(problem)) => {
+            printer.problem(&problem);
+            ExitCode::FAILURE
+        }
+        Err(Failure::Arguments(problem)) => {
+            printer.problem(&problem);
+            ExitCode::from(2)
+        }
+        Err(Failure::Faults(faults)) => {
+            printer.faults(&faults);
+            ExitCode::from(2)
+        }
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) => {
+            printer.problem(&Problem::new("standard output cannot be written").because(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(printer: Printer, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Gateway(arguments) => {
+            logging::start(printer).map_err(Failure::Arguments)?;
+            let settings = config::from_flags(&flags(&arguments), &OfProcess).map_err(Failure::Faults)?;
+            run::run(settings).map_err(Failure::Problem)
+        }
+        Command::Run(arguments) => {
+            logging::start(printer).map_err(Failure::Arguments)?;
+            let settings = config::from_file(&arguments.config, &OfProcess).map_err(Failure::Faults)?;
+            run::run(settings).map_err(Failure::Problem)
+        }
+        Command::Config(arguments::Config::Check { file }) => check(&file),
+        Command::Config(arguments::Config::Reference) => {
+            printer::result(config::page::markdown().trim_end()).map_err(Failure::Output)
+        }
+        Command::Token(arguments::Token::New { name, scopes }) => {
+            token::new(&name, &scopes).map_err(|error| match error {
+                NotMade::Arguments(problem) => Failure::Arguments(problem),
+                NotMade::NoRandomness(problem) => Failure::Problem(problem),
+                NotMade::Output(error) => Failure::Output(error),
+            })
+        }
+    }
+}
+
+fn check(file: &Path) -> Result<(), Failure> {
+    let settings = config::from_file(file, &OfProcess).map_err(Failure::Faults)?;
+    let (count, name) = (settings.apis.len(), file.display().to_string());
+    let apis = if count == 1 { "1 API".to_owned() } else { format!("{count} APIs") };
+    let line = format!("{} is fine: {apis}, listening on {}", escaped(&name), settings.gateway.listen);
+    printer::result(&line).map_err(Failure::Output)
+}
+
+/// The keys that the flags of `lifesigns gateway` set.
+fn flags(arguments: &arguments::Gateway) -> [Flag<'_>; 7] {
+    const fn key(key: &'static str) -> Step {
+        Step { key, list: false }
+    }
+    const API: Step = Step { key: "api", list: true };
+    const UPSTREAM: &[Step] = &[API, key("upstream")];
+    const LISTEN: &[Step] = &[key("gateway"), key("listen")];
+    const ADMIN_LISTEN: &[Step] = &[key("gateway"), key("admin_listen")];
+    const NAME: &[Step] = &[key("name")];
+    const ENVIRONMENT: &[Step] = &[key("environment")];
+    const DATA: &[Step] = &[key("store"), key("path")];
+    const OPENAPI: &[Step] = &[API, key("openapi")];
+    [
+        Flag { name: "--upstream", path: UPSTREAM, value: arguments.upstream.as_deref() },
+        Flag { name: "--listen", path: LISTEN, value: arguments.listen.as_deref() },
+        Flag { name: "--admin-listen", path: ADMIN_LISTEN, value: arguments.admin_listen.as_deref() },
+        Flag { name: "--name", path: NAME, value: arguments.name.as_deref() },
+        Flag { name: "--environment", path: ENVIRONMENT, value: arguments.environment.as_deref() },
+        Flag { name: "--data", path: DATA, value: arguments.data.as_deref() },
+        Flag { name: "--openapi", path: OPENAPI, value: arguments.openapi.as_deref() },
+    ]
+}

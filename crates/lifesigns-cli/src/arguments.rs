@@ -1,0 +1,103 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Answers one question for every API: is it alive, and is it serving properly?
+#[derive(Debug, Parser)]
+#[command(
+    name = "lifesigns",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 could not be done, 2 wrong arguments or configuration.\n\
+                  Environment variables stand over the file, flags over both; docs/configuration.md lists them."
+)]
+pub struct Arguments {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Give one API health resources, by standing in front of it
+    ///
+    /// A reverse proxy: it forwards everything to the upstream, counts what passes, and answers /health, /status,
+    /// /health/status, /livez, /readyz, /startupz, /health/details and the analytics query itself.
+    #[command(after_help = "Example:\n  lifesigns gateway --upstream http://127.0.0.1:3000 --name polls\n  \
+                            curl http://127.0.0.1:8080/health/status")]
+    Gateway(Gateway),
+    /// Run all that a configuration file asks for
+    Run(Run),
+    /// Look at a configuration without running it
+    #[command(subcommand)]
+    Config(Config),
+    /// Make the tokens that open protected resources
+    #[command(subcommand)]
+    Token(Token),
+}
+
+/// `lifesigns gateway`
+#[derive(Args, Debug, Default)]
+pub struct Gateway {
+    /// Where the API really is, such as `http://127.0.0.1:3000`
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// Where callers connect [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Where operators connect; `/metrics` takes no token there [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: Option<String>,
+    /// Name of the API in answers and figures [default: lifesigns]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Environment that the API runs in, such as `production`
+    #[arg(long)]
+    pub environment: Option<String>,
+    /// File that keeps the figures, or `memory` [default: lifesigns.db]
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<String>,
+    /// OpenAPI description, JSON or YAML, whose paths name the routes
+    #[arg(long, value_name = "FILE")]
+    pub openapi: Option<String>,
+}
+
+/// `lifesigns run`
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "lifesigns.toml")]
+    pub config: PathBuf,
+}
+
+/// `lifesigns config`
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Tell every fault in a configuration; ends with 2 if there is one
+    Check {
+        /// The configuration
+        #[arg(default_value = "lifesigns.toml")]
+        file: PathBuf,
+    },
+    /// Print every key that a configuration can have, as Markdown
+    Reference,
+}
+
+/// `lifesigns token`
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a token, and the lines of a configuration that let it in
+    ///
+    /// The token is shown this once. The configuration keeps its hash alone.
+    New {
+        /// Name of whoever will hold it, for the log
+        #[arg(long, default_value = "operator")]
+        name: String,
+        /// What it opens; can be given several times [default: analytics:read, health:details, metrics:read]
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+    },
+}

@@ -1,0 +1,112 @@
+//! Configuration, in three steps: `wire` (of the right kind), `validated` (makes sense), `built` (runs).
+//!
+//! Flags, environment and file are laid over each other before the first step, so that the rest need not know where
+//! a setting came from: flags are the same thing as a file with one API.
+
+pub mod built;
+pub mod fault;
+mod openapi;
+pub mod overrides;
+pub mod page;
+mod reader;
+pub mod reference;
+pub mod tree;
+pub mod validated;
+mod wire;
+
+use std::path::Path;
+
+use fault::{Fault, Faults, Place, Source};
+use tree::{At, Table};
+use validated::{Settings, Surroundings};
+
+/// Reads a configuration file and lays the environment over it.
+///
+/// # Errors
+/// Every fault in it, and that it cannot be read at all.
+pub fn from_file(path: &Path, surroundings: &dyn Surroundings) -> Result<Settings, Faults> {
+    let text = surroundings.read(path).map_err(|error| {
+        let fault = Fault::new(&Place::Nowhere, format!("{} cannot be read: {error}", path.display()))
+            .hint("give the file's name, or write one: docs/configuration.md begins with an example");
+        Faults::new(None, vec![fault])
+    })?;
+    let source = Source { name: path.display().to_string(), text };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    from_text(source, folder, surroundings)
+}
+
+/// Reads the text of a configuration file and lays the environment over it.
+///
+/// # Errors
+/// Every fault in it.
+pub fn from_text(source: Source, folder: &Path, surroundings: &dyn Surroundings) -> Result<Settings, Faults> {
+    let (root, mut faults) = tree::parse(&source.text);
+    if faults.is_empty() {
+        from_tree(root, Some(source), folder, surroundings)
+    } else {
+        // What is missing may only be hidden by the faults in syntax: of the rest only what stands on other lines
+        // is certain.
+        let mut others = Vec::new();
+        wire::read(&root, &mut others);
+        let line_of = |fault: &Fault| match &fault.place {
+            Place::File(span) => Some(source.excerpt(span).line),
+            _ => None,
+        };
+        let lines: Vec<_> = faults.iter().map(line_of).collect();
+        others.retain(|fault| !lines.contains(&line_of(fault)));
+        faults.extend(others);
+        Err(Faults::new(Some(source), faults))
+    }
+}
+
+/// Takes what flags say and lays it over the environment.
+///
+/// # Errors
+/// Every fault in them.
+pub fn from_flags(flags: &[Flag<'_>], surroundings: &dyn Surroundings) -> Result<Settings, Faults> {
+    let mut root = Table::default();
+    let mut faults = Vec::new();
+    overrides::apply(&mut root, |name| surroundings.variable(name), &mut faults);
+    for flag in flags {
+        let Some(text) = flag.value else { continue };
+        root.set(flag.path, At::new(tree::Value::Text(text.to_owned()), Place::Flag(flag.name)));
+    }
+    finish(&At::new(root, Place::Nowhere), None, Path::new(""), surroundings, faults)
+}
+
+/// A flag and the key that it sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag<'a> {
+    /// Name, with its dashes.
+    pub name: &'static str,
+    /// The key.
+    pub path: &'static [tree::Step],
+    /// What it was given.
+    pub value: Option<&'a str>,
+}
+
+fn from_tree(
+    mut root: At<Table>,
+    source: Option<Source>,
+    folder: &Path,
+    surroundings: &dyn Surroundings,
+) -> Result<Settings, Faults> {
+    let mut faults = Vec::new();
+    overrides::apply(&mut root.value, |name| surroundings.variable(name), &mut faults);
+    finish(&root, source, folder, surroundings, faults)
+}
+
+fn finish(
+    root: &At<Table>,
+    source: Option<Source>,
+    folder: &Path,
+    surroundings: &dyn Surroundings,
+    mut faults: Vec<Fault>,
+) -> Result<Settings, Faults> {
+    let document = wire::read(root, &mut faults);
+    validated::validate(&document, folder, surroundings, &mut faults)
+        .ok_or_else(|| Faults::new(source, faults))
+}
+
+#[cfg(test)]
+mod tests;

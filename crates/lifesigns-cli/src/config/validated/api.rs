@@ -1,0 +1,222 @@
+//! APIs: each can be told from the others, and each can be reached.
+
+use lifesigns::{ProcessSource, Settings as ResourceSettings};
+use lifesigns_gateway::Upstream;
+use lifesigns_model::identity::Identity;
+use lifesigns_model::route::Templates;
+use lifesigns_model::verdict::Thresholds;
+
+use super::{Api, Checks, Mount, Process, resources, text, values};
+use crate::config::fault::{Fault, Place};
+use crate::config::openapi;
+use crate::config::tree::At;
+use crate::config::wire;
+
+/// First parts of paths where the resources of the gateway itself stand.
+const TAKEN: [&str; 4] = ["analytics", "metrics", "oauth2", "openapi.json"];
+
+/// The APIs that were written and are right.
+pub(super) fn apis(
+    document: &wire::Document,
+    thresholds: Thresholds,
+    resources: &ResourceSettings,
+    checks: &mut Checks<'_>,
+) -> Vec<Api> {
+    if document.apis.is_empty() && document.whole {
+        checks.fault(
+            Fault::new(&Place::Nowhere, "there is no API to stand in front of").hint(
+                "give its address with --upstream, with LIFESIGNS_UPSTREAM, or as `upstream` of an `[[api]]` in the file",
+            ),
+        );
+    }
+    no_two_alike(document, checks);
+    document.apis.iter().filter_map(|api| one(api, document, thresholds, resources, checks)).collect()
+}
+
+fn one(
+    api: &wire::Api,
+    document: &wire::Document,
+    thresholds: Thresholds,
+    resources: &ResourceSettings,
+    checks: &mut Checks<'_>,
+) -> Option<Api> {
+    let name = name(api, document, checks);
+    let upstream = upstream(api, checks);
+    let mount = mount(api, checks);
+    let routes = api.openapi.as_ref().and_then(|named| routes(named, checks));
+    let process = process(&api.process, checks);
+    let thresholds = values::thresholds(thresholds, &api.verdict, checks);
+    resources::only_of_one_api(&api.resources, checks);
+    let mut resources = resources::apply(resources.clone(), &api.resources, checks);
+    values::answers(&mut resources, &api.verdict);
+    Some(Api {
+        name: name?,
+        version: text(api.version.as_ref()),
+        upstream: upstream?,
+        mount: mount?,
+        strip_prefix: api.strip_prefix.as_ref().is_none_or(|at| at.value),
+        keep_host: api.keep_host.as_ref().is_none_or(|at| at.value),
+        routes,
+        identity: identity(&api.identity, document.environment.as_ref()),
+        process: process?,
+        thresholds,
+        resources,
+    })
+}
+
+fn name(api: &wire::Api, document: &wire::Document, checks: &mut Checks<'_>) -> Option<String> {
+    if api.name.is_none() && document.apis.len() > 1 {
+        checks.missing(
+            api.whole,
+            Fault::new(&api.place, "the API has no `name`")
+                .hint("where there are several, each needs a name to be counted under: `name = \"polls\"`"),
+        );
+        return None;
+    }
+    let name = api.name.as_ref().or(document.name.as_ref());
+    Some(name.map_or_else(|| "lifesigns".to_owned(), |name| name.value.clone()))
+}
+
+fn upstream(api: &wire::Api, checks: &mut Checks<'_>) -> Option<Upstream> {
+    let Some(written) = &api.upstream else {
+        checks.missing(
+            api.whole,
+            Fault::new(&api.place, "the API has no `upstream`")
+                .hint("say where it really is: `upstream = \"http://127.0.0.1:3000\"`, or --upstream with `lifesigns gateway`"),
+        );
+        return None;
+    };
+    values::url("upstream", written, checks)
+}
+
+fn mount(api: &wire::Api, checks: &mut Checks<'_>) -> Option<Mount> {
+    let path = api.path.as_ref().map(|path| mount_path(path, checks));
+    let host = api.host.as_ref().map(|host| mount_host(host, checks));
+    // What was written and is wrong makes no mount; what was not written does.
+    Some(Mount {
+        host: host.map_or(Some(None), |host| host.map(Some))?,
+        path: path.unwrap_or(Some(String::new()))?,
+    })
+}
+
+fn mount_path(path: &At<String>, checks: &mut Checks<'_>) -> Option<String> {
+    let text = values::path("path", path, checks)?;
+    let first = text.split('/').nth(1).unwrap_or_default();
+    if !TAKEN.contains(&first) {
+        return Some(text);
+    }
+    checks.fault(
+        Fault::new(&path.place, format!("`path`: /{first} is where the gateway answers for all APIs"))
+            .hint("choose another path, or tell the API by its `host`"),
+    );
+    None
+}
+
+fn mount_host(host: &At<String>, checks: &mut Checks<'_>) -> Option<String> {
+    if values::is_host(&host.value) {
+        return Some(host.value.trim_end_matches('.').to_ascii_lowercase());
+    }
+    checks.fault(
+        Fault::new(&host.place, format!("`host` is no host name: {}", host.value))
+            .hint("write the name alone, without http://, port or path, such as \"polls.example.com\""),
+    );
+    None
+}
+
+/// No two names and no two mounts may be the same.
+fn no_two_alike(document: &wire::Document, checks: &mut Checks<'_>) {
+    let mut seen: Vec<&wire::Api> = Vec::with_capacity(document.apis.len());
+    for api in &document.apis {
+        if let Some(name) = &api.name
+            && seen.iter().any(|other| value(other.name.as_ref()) == Some(name.value.as_str()))
+        {
+            checks.fault(
+                Fault::new(&name.place, format!("there are two APIs named `{}`", name.value))
+                    .hint("their figures would be mixed; give each a name of its own"),
+            );
+        }
+        if let Some(other) = seen.iter().find(|other| mount_key(other) == mount_key(api)) {
+            let place = api.path.as_ref().or(api.host.as_ref()).map_or(&api.place, |at| &at.place);
+            let (_, requests) = mount_key(api);
+            let other = value(other.name.as_ref())
+                .map_or_else(|| "another API".to_owned(), |name| format!("`{name}`"));
+            checks.fault(
+                Fault::new(place, format!("{requests} are for {other} already"))
+                    .hint("give each API but one a `path` or a `host` of its own"),
+            );
+        }
+        seen.push(api);
+    }
+}
+
+fn value(at: Option<&At<String>>) -> Option<&str> {
+    at.map(|at| at.value.as_str())
+}
+
+/// What two APIs must not have in common, and its name.
+fn mount_key(api: &wire::Api) -> (String, String) {
+    let path = value(api.path.as_ref()).map_or("", |path| path.trim_end_matches('/'));
+    let host = value(api.host.as_ref())
+        .map_or_else(String::new, |host| host.trim_end_matches('.').to_ascii_lowercase());
+    let called = match (path, host.as_str()) {
+        ("", "") => "requests without a `path` or `host` of their own".to_owned(),
+        (path, "") => format!("requests under {path}"),
+        ("", host) => format!("requests to {host}"),
+        (path, host) => format!("requests to {host} under {path}"),
+    };
+    (format!("{host} {path}"), called)
+}
+
+fn routes(named: &At<String>, checks: &mut Checks<'_>) -> Option<Templates> {
+    let text = checks.read("openapi", named)?;
+    let templates = openapi::routes(&text).map_err(|error| error.to_string());
+    let templates = templates.and_then(|routes| {
+        Templates::new(routes.iter().map(String::as_str)).map_err(|error| error.to_string())
+    });
+    match templates {
+        Ok(templates) => Some(templates),
+        Err(error) => {
+            let path = checks.path(named);
+            checks.fault(
+                Fault::new(&named.place, format!("`openapi`: {} cannot be used: {error}", path.display()))
+                    .hint("give an OpenAPI 3 or Swagger 2 description in JSON or YAML"),
+            );
+            None
+        }
+    }
+}
+
+fn identity(written: &wire::Identity, environment: Option<&At<String>>) -> Identity {
+    Identity {
+        repo: text(written.repo.as_ref()),
+        revision: text(written.revision.as_ref()),
+        version: text(written.version.as_ref()),
+        deployed_at: written.deployed_at.as_ref().map(|at| at.value),
+        build_type: text(written.build_type.as_ref()),
+        build_date: text(written.build_date.as_ref()),
+        language: text(written.language.as_ref()),
+        environment: text(written.environment.as_ref().or(environment)),
+    }
+}
+
+fn process(written: &wire::Process, checks: &mut Checks<'_>) -> Option<Process> {
+    match (&written.pid, &written.pid_file, &written.status_url) {
+        (None, None, None) => Some(Process::Local(ProcessSource::Own)),
+        (Some(pid), None, None) => Some(Process::Local(ProcessSource::Pid(pid.value as u32))),
+        (None, Some(file), None) => Some(Process::Local(ProcessSource::PidFile(checks.path(file)))),
+        (None, None, Some(url)) => values::url("status_url", url, checks).map(Process::StatusUrl),
+        (pid, file, url) => {
+            let places = [
+                pid.as_ref().map(|at| &at.place),
+                file.as_ref().map(|at| &at.place),
+                url.as_ref().map(|at| &at.place),
+            ];
+            let place = places.into_iter().flatten().last().unwrap_or(&Place::Nowhere);
+            checks.fault(
+                Fault::new(place, "`[api.process]` has more than one of `pid`, `pid_file` and `status_url`")
+                    .hint("keep one of them"),
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The first step: a configuration with every value of the right kind, and none of them weighed.
+
+use jiff::Timestamp;
+
+use super::fault::{Fault, Place};
+use super::reader::Reader;
+use super::reference;
+use super::tree::{At, Table};
+
+type Optional<T> = Option<At<T>>;
+
+/// A whole configuration. What was not written is `None`.
+#[derive(Debug, Default)]
+pub struct Document {
+    /// Whether all of it could be read: only then is what is missing certainly missing.
+    pub whole: bool,
+    pub name: Optional<String>,
+    pub organization: Optional<String>,
+    pub environment: Optional<String>,
+    pub instance: Optional<String>,
+    pub gateway: Gateway,
+    pub store: Store,
+    pub limits: Limits,
+    pub verdict: Verdict,
+    pub resources: Resources,
+    pub tokens: Vec<Token>,
+    pub apis: Vec<Api>,
+}
+
+/// `[gateway]`
+#[derive(Debug, Default)]
+pub struct Gateway {
+    pub listen: Optional<String>,
+    pub admin_listen: Optional<String>,
+    pub workers: Optional<u64>,
+    pub connect_timeout_seconds: Optional<u64>,
+    pub response_timeout_seconds: Optional<u64>,
+    pub header_timeout_seconds: Optional<u64>,
+    pub idle_timeout_seconds: Optional<u64>,
+    pub upstream_idle_timeout_seconds: Optional<u64>,
+    pub trust_forwarded: Optional<bool>,
+    pub drain_delay_seconds: Optional<u64>,
+    pub drain_timeout_seconds: Optional<u64>,
+}
+
+/// `[store]`
+#[derive(Debug, Default)]
+pub struct Store {
+    pub path: Optional<String>,
+    pub retention_minute_rows_hours: Optional<u64>,
+    pub retention_hour_rows_days: Optional<u64>,
+    pub retention_day_rows_days: Optional<u64>,
+}
+
+/// `[limits]`
+#[derive(Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "the fields are called as the keys are")]
+pub struct Limits {
+    pub max_routes: Optional<u64>,
+    pub max_clients: Optional<u64>,
+    pub max_series: Optional<u64>,
+}
+
+/// `[verdict]` and `[api.verdict]`
+#[derive(Debug, Default)]
+pub struct Verdict {
+    pub window_seconds: Optional<u64>,
+    pub minimum_exchanges: Optional<u64>,
+    pub amber_failed_share: Optional<f64>,
+    pub red_failed_share: Optional<f64>,
+    pub amber_latency_p95_ms: Optional<u64>,
+    pub prolonged_red_seconds: Optional<u64>,
+    pub retry_after_seconds: Optional<u64>,
+}
+
+/// `[resources]` and `[api.resources]`
+#[derive(Debug, Default)]
+pub struct Resources {
+    pub prefix: Optional<String>,
+    pub forced_answers: Optional<bool>,
+    pub public_identity: Option<Vec<At<String>>>,
+    pub allowed_origins: Option<Vec<At<String>>>,
+    pub client_id_headers: Option<Vec<At<String>>>,
+    /// In the order of [`reference::RESOURCE_NAMES`].
+    pub each: [Resource; reference::RESOURCE_NAMES.len()],
+}
+
+/// `[resources.RESOURCE]`
+#[derive(Debug, Default)]
+pub struct Resource {
+    /// Where it was written; `None` if it was not.
+    pub place: Option<Place>,
+    pub enabled: Optional<bool>,
+    pub path: Optional<String>,
+    pub listener: Optional<&'static str>,
+    pub requests_per_minute: Optional<u64>,
+    pub protected: Optional<bool>,
+}
+
+/// `[[token]]`
+#[derive(Debug)]
+pub struct Token {
+    pub place: Place,
+    /// Whether all of it could be read.
+    pub whole: bool,
+    pub name: Optional<String>,
+    pub hash: Optional<String>,
+    pub hash_file: Optional<String>,
+    pub hash_env: Optional<String>,
+    pub scopes: Option<Vec<At<String>>>,
+}
+
+/// `[[api]]`
+#[derive(Debug)]
+pub struct Api {
+    pub place: Place,
+    /// Whether all of it could be read.
+    pub whole: bool,
+    pub name: Optional<String>,
+    pub version: Optional<String>,
+    pub upstream: Optional<String>,
+    pub path: Optional<String>,
+    pub host: Optional<String>,
+    pub strip_prefix: Optional<bool>,
+    pub keep_host: Optional<bool>,
+    pub openapi: Optional<String>,
+    pub identity: Identity,
+    pub process: Process,
+    pub verdict: Verdict,
+    pub resources: Resources,
+}
+
+/// `[api.identity]`
+#[derive(Debug, Default)]
+pub struct Identity {
+    pub repo: Optional<String>,
+    pub revision: Optional<String>,
+    pub version: Optional<String>,
+    pub deployed_at: Optional<Timestamp>,
+    pub build_type: Optional<String>,
+    pub build_date: Optional<String>,
+    pub language: Optional<String>,
+    pub environment: Optional<String>,
+}
+
+/// `[api.process]`
+#[derive(Debug, Default)]
+pub struct Process {
+    pub pid: Optional<u64>,
+    pub pid_file: Optional<String>,
+    pub status_url: Optional<String>,
+}
+
+/// Reads a whole configuration, telling every fault.
+pub fn read(root: &At<Table>, faults: &mut Vec<Fault>) -> Document {
+    let before = faults.len();
+    let mut top = Reader::new(&reference::TOP, &root.value, &root.place);
+    let mut document = Document {
+        whole: false,
+        name: top.text("name", faults),
+        organization: top.text("organization", faults),
+        environment: top.text("environment", faults),
+        instance: top.text("instance", faults),
+        gateway: top
+            .table("gateway", &reference::GATEWAY, faults)
+            .map(|r| gateway(r, faults))
+            .unwrap_or_default(),
+        store: top.table("store", &reference::STORE, faults).map(|r| store(r, faults)).unwrap_or_default(),
+        limits: top
+            .table("limits", &reference::LIMITS, faults)
+            .map(|r| limits(r, faults))
+            .unwrap_or_default(),
+        verdict: top
+            .table("verdict", &reference::VERDICT, faults)
+            .map(|r| verdict(r, faults))
+            .unwrap_or_default(),
+        resources: top
+            .table("resources", &reference::RESOURCES, faults)
+            .map(|r| resources(r, faults))
+            .unwrap_or_default(),
+        tokens: top
+            .tables("token", &reference::TOKEN, faults)
+            .into_iter()
+            .map(|reader| token(reader, faults))
+            .collect(),
+        apis: top
+            .tables("api", &reference::API, faults)
+            .into_iter()
+            .map(|reader| api(reader, faults))
+            .collect(),
+    };
+    top.finish(faults);
+    document.whole = faults.len() == before;
+    document
+}
+
+fn gateway(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Gateway {
+    let gateway = Gateway {
+        listen: reader.text("listen", faults),
+        admin_listen: reader.text("admin_listen", faults),
+        workers: reader.integer("workers", faults),
+        connect_timeout_seconds: reader.integer("connect_timeout_seconds", faults),
+        response_timeout_seconds: reader.integer("response_timeout_seconds", faults),
+        header_timeout_seconds: reader.integer("header_timeout_seconds", faults),
+        idle_timeout_seconds: reader.integer("idle_timeout_seconds", faults),
+        upstream_idle_timeout_seconds: reader.integer("upstream_idle_timeout_seconds", faults),
+        trust_forwarded: reader.switch("trust_forwarded", faults),
+        drain_delay_seconds: reader.integer("drain_delay_seconds", faults),
+        drain_timeout_seconds: reader.integer("drain_timeout_seconds", faults),
+    };
+    reader.finish(faults);
+    gateway
+}
+
+fn store(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Store {
+    let store = Store {
+        path: reader.text("path", faults),
+        retention_minute_rows_hours: reader.integer("retention_minute_rows_hours", faults),
+        retention_hour_rows_days: reader.integer("retention_hour_rows_days", faults),
+        retention_day_rows_days: reader.integer("retention_day_rows_days", faults),
+    };
+    reader.finish(faults);
+    store
+}
+
+fn limits(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Limits {
+    let limits = Limits {
+        max_routes: reader.integer("max_routes", faults),
+        max_clients: reader.integer("max_clients", faults),
+        max_series: reader.integer("max_series", faults),
+    };
+    reader.finish(faults);
+    limits
+}
+
+fn verdict(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Verdict {
+    let verdict = Verdict {
+        window_seconds: reader.integer("window_seconds", faults),
+        minimum_exchanges: reader.integer("minimum_exchanges", faults),
+        amber_failed_share: reader.share("amber_failed_share", faults),
+        red_failed_share: reader.share("red_failed_share", faults),
+        amber_latency_p95_ms: reader.integer("amber_latency_p95_ms", faults),
+        prolonged_red_seconds: reader.integer("prolonged_red_seconds", faults),
+        retry_after_seconds: reader.integer("retry_after_seconds", faults),
+    };
+    reader.finish(faults);
+    verdict
+}
+
+fn resources(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Resources {
+    let resources = Resources {
+        prefix: reader.text("prefix", faults),
+        forced_answers: reader.switch("forced_answers", faults),
+        public_identity: reader.list("public_identity", faults),
+        allowed_origins: reader.list("allowed_origins", faults),
+        client_id_headers: reader.list("client_id_headers", faults),
+        each: reference::RESOURCE_NAMES.map(|name| {
+            reader
+                .table(name, &reference::RESOURCE, faults)
+                .map(|reader| resource(reader, faults))
+                .unwrap_or_default()
+        }),
+    };
+    reader.finish(faults);
+    resources
+}
+
+fn resource(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Resource {
+    let resource = Resource {
+        place: Some(reader.place.clone()),
+        enabled: reader.switch("enabled", faults),
+        path: reader.text("path", faults),
+        listener: reader.choice("listener", faults),
+        requests_per_minute: reader.integer("requests_per_minute", faults),
+        protected: reader.switch("protected", faults),
+    };
+    reader.finish(faults);
+    resource
+}
+
+fn token(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Token {
+    let before = faults.len();
+    let mut token = Token {
+        place: reader.place.clone(),
+        whole: false,
+        name: reader.text("name", faults),
+        hash: reader.text("hash", faults),
+        hash_file: reader.text("hash_file", faults),
+        hash_env: reader.text("hash_env", faults),
+        scopes: reader.list("scopes", faults),
+    };
+    reader.finish(faults);
+    token.whole = faults.len() == before;
+    token
+}
+
+fn api(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Api {
+    let before = faults.len();
+    let mut api = Api {
+        place: reader.place.clone(),
+        whole: false,
+        name: reader.text("name", faults),
+        version: reader.text("version", faults),
+        upstream: reader.text("upstream", faults),
+        path: reader.text("path", faults),
+        host: reader.text("host", faults),
+        strip_prefix: reader.switch("strip_prefix", faults),
+        keep_host: reader.switch("keep_host", faults),
+        openapi: reader.text("openapi", faults),
+        identity: reader
+            .table("identity", &reference::API_IDENTITY, faults)
+            .map(|r| identity(r, faults))
+            .unwrap_or_default(),
+        process: reader
+            .table("process", &reference::API_PROCESS, faults)
+            .map(|r| process(r, faults))
+            .unwrap_or_default(),
+        verdict: reader
+            .table("verdict", &reference::API_VERDICT, faults)
+            .map(|r| verdict(r, faults))
+            .unwrap_or_default(),
+        resources: reader
+            .table("resources", &reference::RESOURCES, faults)
+            .map(|r| resources(r, faults))
+            .unwrap_or_default(),
+    };
+    reader.finish(faults);
+    api.whole = faults.len() == before;
+    api
+}
+
+fn identity(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Identity {
+    let identity = Identity {
+        repo: reader.text("repo", faults),
+        revision: reader.text("revision", faults),
+        version: reader.text("version", faults),
+        deployed_at: reader.moment("deployed_at", faults),
+        build_type: reader.text("build_type", faults),
+        build_date: reader.text("build_date", faults),
+        language: reader.text("language", faults),
+        environment: reader.text("environment", faults),
+    };
+    reader.finish(faults);
+    identity
+}
+
+fn process(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Process {
+    let process = Process {
+        pid: reader.integer("pid", faults),
+        pid_file: reader.text("pid_file", faults),
+        status_url: reader.text("status_url", faults),
+    };
+    reader.finish(faults);
+    process
+}

@@ -1,0 +1,98 @@
+//! `lifesigns gateway` and `lifesigns run`: from settings to a process that serves until it is told to stop.
+
+use std::io;
+use std::time::Duration;
+
+use lifesigns_gateway::Gateway;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::config::built::{self, Built};
+use crate::config::validated::Settings;
+use crate::printer::{self, Problem};
+use crate::upstream_status;
+
+/// How long the store may take for the last figures when everything else has ended.
+const LAST_FIGURES: Duration = Duration::from_secs(10);
+
+/// Serves until SIGTERM or SIGINT, and then drains. A second signal ends the process at once.
+///
+/// # Errors
+/// What kept the process from starting, or figures that could not be kept at the end.
+pub fn run(settings: Settings) -> Result<(), Problem> {
+    let Built { lifesigns, gateway, status_urls } = built::build(settings)?;
+    let gateway = Gateway::bind(gateway, lifesigns.clone()).map_err(|error| not_bound(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new("the system gave no event loop").because(&error))?;
+    runtime.block_on(async {
+        let stop =
+            stop_signal().map_err(|error| Problem::new("signals cannot be waited for").because(&error))?;
+        for (name, url) in status_urls {
+            if let Some(api) = lifesigns.apis().find(|api| api.name() == name) {
+                tokio::spawn(upstream_status::report(api, url));
+            }
+        }
+        announce(&gateway);
+        lifesigns.ready();
+        gateway.run(stop).await.map_err(|error| Problem::new("the gateway cannot serve").because(&error))
+    })?;
+    lifesigns.shutdown(LAST_FIGURES).map_err(|error| {
+        Problem::new("the last figures could not be kept")
+            .because(&error)
+            .hint("figures already kept are not harmed")
+    })
+}
+
+/// Says where the process can be reached. That nobody reads it is no reason not to serve.
+fn announce(gateway: &Gateway) {
+    let public = gateway.local_addr().ok().map(|address| format!("listening on http://{address}"));
+    let admin = gateway.admin_addr().map(|address| format!("listening on http://{address} for operators"));
+    for line in public.into_iter().chain(admin) {
+        if let Err(error) = printer::result(&line) {
+            tracing::warn!(%error, "standard output cannot be written");
+        }
+    }
+}
+
+/// Resolves at the first signal; the second ends the process.
+fn stop_signal() -> io::Result<oneshot::Receiver<()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (stop, stopped) = oneshot::channel();
+    tokio::spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        tracing::info!("stopping: requests in progress may end");
+        // The receiver is gone when the gateway has ended by itself.
+        let _ = stop.send(());
+        either(&mut terminate, &mut interrupt).await;
+        printer::note("stopped at once; requests in progress were cut off");
+        std::process::exit(1);
+    });
+    Ok(stopped)
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn not_bound(error: &io::Error) -> Problem {
+    let problem = Problem::new("the gateway cannot start").because(error);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => problem.hint(
+            "another process has this address (`ss -ltnp` shows which); end it, or choose another with --listen, \
+             LIFESIGNS_LISTEN or `listen` of `[gateway]`",
+        ),
+        io::ErrorKind::PermissionDenied => {
+            problem.hint("ports below 1024 take a privilege; choose a higher one, or grant CAP_NET_BIND_SERVICE")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            problem.hint("no network of this machine has that address; 0.0.0.0 stands for all of them")
+        }
+        _ => problem,
+    }
+}

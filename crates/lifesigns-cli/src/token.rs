@@ -1,0 +1,78 @@
+//! `lifesigns token new`: a token for whoever will hold it, and its hash for the configuration.
+
+use std::io;
+
+use lifesigns::{Scope, TokenHash};
+
+use crate::config::overrides::TOKEN_SCOPES;
+use crate::printer::{self, Problem, escaped};
+
+/// What every token begins with, so that secret scanners and people can tell what they have found.
+const PREFIX: &str = "ls_";
+
+/// Why no token was made.
+pub enum NotMade {
+    /// The arguments are wrong.
+    Arguments(Problem),
+    /// The system gave no random bytes.
+    NoRandomness(Problem),
+    /// It could not be printed.
+    Output(io::Error),
+}
+
+/// Makes a token and prints both halves.
+pub fn new(name: &str, scopes: &[String]) -> Result<(), NotMade> {
+    if name.trim().is_empty() || name.chars().any(char::is_control) {
+        return Err(NotMade::Arguments(
+            Problem::new("--name must not be empty or hold control characters")
+                .hint("say who will hold the token, such as `--name dashboard`"),
+        ));
+    }
+    let scopes: Vec<&str> =
+        if scopes.is_empty() { TOKEN_SCOPES.to_vec() } else { scopes.iter().map(String::as_str).collect() };
+    if let Some(unknown) = scopes.iter().find(|scope| Scope::from_name(scope).is_none()) {
+        return Err(NotMade::Arguments(
+            Problem::new(format!("there is no scope `{unknown}`"))
+                .hint(format!("choose from {}", Scope::ALL.map(Scope::name).join(", "))),
+        ));
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| {
+        NotMade::NoRandomness(
+            Problem::new("the system gave no random bytes to make a token of").because(&error),
+        )
+    })?;
+    let token = token_of(&secret);
+    printer::note("The token, shown this once. Callers send it as `Authorization: Bearer TOKEN`:");
+    printer::result(&token).map_err(NotMade::Output)?;
+    printer::note("What lets it in, for lifesigns.toml; or set LIFESIGNS_TOKEN_HASH to the hash:");
+    printer::result(&snippet(&token, name, &scopes)).map_err(NotMade::Output)
+}
+
+fn token_of(secret: &[u8; 32]) -> String {
+    secret.iter().fold(PREFIX.to_owned(), |token, byte| format!("{token}{byte:02x}"))
+}
+
+fn snippet(token: &str, name: &str, scopes: &[&str]) -> String {
+    let name = toml::Value::String(escaped(name));
+    let scopes: Vec<String> = scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
+    format!("[[token]]\nname = {name}\nhash = \"{}\"\nscopes = [{}]", TokenHash::of(token), scopes.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_snippet_holds_the_hash_and_not_the_token() {
+        let token = token_of(&[7; 32]);
+        assert_eq!(token, format!("ls_{}", "07".repeat(32)));
+        let snippet = snippet(&token, "a \"b\"", &["analytics:read", "metrics:read"]);
+        let table: toml::Table = snippet.parse().unwrap();
+        let entry = &table["token"][0];
+        assert_eq!(entry["name"].as_str(), Some("a \"b\""));
+        assert_eq!(entry["hash"].as_str(), Some(TokenHash::of(&token).to_string().as_str()));
+        assert_eq!(entry["scopes"].as_array().unwrap().len(), 2);
+        assert!(!snippet.contains(&token));
+    }
+}

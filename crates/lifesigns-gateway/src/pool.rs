@@ -216,6 +216,8 @@ pub(crate) struct UpstreamBody {
     lease: Option<(Box<Connection>, Rc<Pool>)>,
     watch: Arc<Watch>,
     request: Option<Arc<Fate>>,
+    /// How it broke, once it has.
+    broken: Option<hyper::Error>,
 }
 
 impl UpstreamBody {
@@ -225,7 +227,7 @@ impl UpstreamBody {
         watch: Arc<Watch>,
         request: Option<Arc<Fate>>,
     ) -> UpstreamBody {
-        let mut body = UpstreamBody { incoming, lease, watch, request };
+        let mut body = UpstreamBody { incoming, lease, watch, request, broken: None };
         body.give_back_if_ended();
         body
     }
@@ -252,6 +254,9 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBodyError>>> {
         let this = &mut *self;
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(UpstreamBodyError::Broken(error))));
+        }
         let polled = match &mut this.lease {
             Some((connection, _)) => {
                 let relay = connection.relay.clone();
@@ -298,7 +303,11 @@ impl Body for UpstreamBody {
                     this.watch.abort();
                     return Poll::Pending;
                 }
-                Poll::Ready(Some(Err(UpstreamBodyError::Broken(error))))
+                // An error ends the client's connection at once. What came before it may not have been written yet,
+                // and the client shall see how far it got.
+                this.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
         }
     }

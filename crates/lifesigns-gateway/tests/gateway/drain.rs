@@ -1,1 +1,87 @@
-//! To come.
+//! The end of a gateway.
+
+use std::{
+    net::TcpStream,
+    sync::{Mutex, mpsc},
+    time::{Duration, Instant},
+};
+
+use lifesigns_model::exchange::FailedBy;
+
+use crate::support::{DEADLINE, Running, SHORT, Upstream, route, wait_until};
+
+/// An upstream that answers when it is told to.
+fn waiting() -> (Upstream, mpsc::Sender<()>) {
+    let (go, gone) = mpsc::channel();
+    let gone = Mutex::new(gone);
+    let upstream = Upstream::new(move |connection| {
+        while connection.request()?.is_some() {
+            gone.lock().unwrap().recv_timeout(DEADLINE).map_err(std::io::Error::other)?;
+            connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")?;
+        }
+        Ok(())
+    });
+    (upstream, go)
+}
+
+#[test]
+fn what_is_under_way_ends_and_nothing_new_begins() {
+    let (upstream, go) = waiting();
+    let mut gateway = Running::before(&upstream);
+    let mut client = gateway.connect();
+    let mut idle = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    wait_until("the upstream is asked", || upstream.seen().len() == 1);
+    gateway.stop();
+    assert!(idle.is_closed(), "an idle connection is closed");
+    wait_until("nobody is accepted any more", || TcpStream::connect(gateway.address).is_err());
+    assert!(!gateway.has_ended());
+    go.send(()).unwrap();
+    let answer = client.response();
+    assert_eq!((answer.text().as_str(), answer.get("connection")), ("ok", Some("close")));
+    assert!(client.is_closed());
+    wait_until("the gateway has ended", || gateway.has_ended());
+    assert_eq!(gateway.only_count(), (200, FailedBy::Nobody));
+}
+
+#[test]
+fn readiness_is_red_while_everything_is_still_served() {
+    let upstream = Upstream::ok();
+    let mut gateway = Running::with(vec![route("polls", upstream.address)], |config| {
+        config.drain.delay = Duration::from_millis(700);
+    });
+    let mut client = gateway.connect();
+    assert_eq!(client.get("/readyz").status(), 200);
+    gateway.stop();
+    wait_until("readiness is red", || client.get("/readyz").status() == 503);
+    assert_eq!(gateway.connect().get("/").text(), "ok", "new clients are served, too");
+    assert_eq!(client.get("/livez").status(), 200);
+    wait_until("the gateway has ended", || gateway.has_ended());
+}
+
+#[test]
+fn what_does_not_end_is_cut_off() {
+    let (upstream, _never) = waiting();
+    let mut gateway = Running::with(vec![route("polls", upstream.address)], |config| {
+        config.drain.patience = SHORT;
+    });
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    wait_until("the upstream is asked", || upstream.seen().len() == 1);
+    let begin = Instant::now();
+    gateway.stop();
+    wait_until("the gateway has ended", || gateway.has_ended());
+    assert!(begin.elapsed() < DEADLINE / 2);
+}
+
+#[test]
+fn an_address_that_is_taken_is_not_shared_unnoticed() {
+    let upstream = Upstream::ok();
+    let gateway = Running::before(&upstream);
+    let lifesigns =
+        lifesigns::Lifesigns::builder("second").api(lifesigns::ApiOptions::new("polls")).start().unwrap();
+    let config = lifesigns_gateway::Config::new(gateway.address, vec![route("polls", upstream.address)]);
+    let error = lifesigns_gateway::Gateway::bind(config, lifesigns).err().unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&gateway.address.to_string()), "{error}");
+}

@@ -241,10 +241,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The next request with its body; `None` at the end.
+    /// The next request with its whole body; `None` at the end.
     pub(crate) fn request(&mut self) -> io::Result<Option<Message>> {
         let Some(mut message) = self.head()? else { return Ok(None) };
         read_body(&mut self.reader, &mut message, false)?;
+        if !message.complete {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.seen.lock().unwrap().push(message.clone());
         Ok(Some(message))
     }

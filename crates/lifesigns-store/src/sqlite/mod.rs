@@ -50,10 +50,11 @@ use self::writer::{Command, Gauges, Writer};
 pub struct Options {
     /// How long rows of each level are kept. A longer time than before does not bring back what has gone.
     pub retention: Retention,
-    /// Rows that may wait in the queue before an append is refused. A batch of more rows is taken when the queue
-    /// is empty. Default 200,000.
+    /// Rows that may wait in the queue before an append is refused, at 1 to 4 KB of memory each. A batch of more
+    /// rows is taken when the queue is empty. Default 50,000.
     pub max_queued_rows: usize,
-    /// Merged rows that are held while writing fails; more are dropped and counted. Default 100,000.
+    /// Merged rows that are held while writing fails, at 1 to 4 KB of memory each; more are dropped and counted.
+    /// Default 50,000.
     pub max_held_rows: usize,
     /// How long to wait for another program that has the file locked, such as a `sqlite3` shell. Default 5 s.
     pub busy_timeout: Duration,
@@ -66,8 +67,8 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             retention: Retention::default(),
-            max_queued_rows: 200_000,
-            max_held_rows: 100_000,
+            max_queued_rows: 50_000,
+            max_held_rows: 50_000,
             busy_timeout: Duration::from_secs(5),
             max_bytes: None,
         }

@@ -21,7 +21,7 @@ use super::write::{Database, Pending};
 /// Time between attempts while writing fails.
 const RETRY: Duration = Duration::from_secs(1);
 /// Merged rows after which a transaction is written although more are waiting.
-const ROWS_A_TRANSACTION: usize = 50_000;
+const ROWS_A_TRANSACTION: usize = 20_000;
 
 /// What is sent to the thread.
 #[derive(Debug)]

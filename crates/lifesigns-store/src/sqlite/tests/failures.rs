@@ -69,3 +69,25 @@ fn a_full_queue_gives_the_rows_back_and_never_waits() {
     append(&store, vec![]);
     assert_eq!(total(&store), taken);
 }
+
+#[test]
+fn a_series_whose_entry_was_rolled_back_gets_a_number_of_its_own() {
+    let place = place();
+    let connection = schema::open_for_writing(&place.path, Duration::ZERO).unwrap();
+    let mut database = Database::new(connection, Retention::default()).unwrap();
+    let pending = |api: &str| -> write::Pending {
+        let row = row(1, api, 200, 5);
+        [((row.minute, row.series), row.rollup)].into()
+    };
+    let fail = "CREATE TEMP TRIGGER fail BEFORE INSERT ON minute_rows BEGIN SELECT raise(ABORT, 'no'); END";
+    database.connection().execute_batch(fail).unwrap();
+    database.write(&pending("first")).unwrap_err();
+    database.connection().execute_batch("DROP TRIGGER fail").unwrap();
+    database.write(&pending("second")).unwrap();
+    database.write(&pending("first")).unwrap();
+    drop(database);
+    let by_api = vec![GroupBy::Dimension(lifesigns_model::series::Dimension::Api)];
+    let selection = Selection { group_by: by_api, ..everything(0, 9) };
+    let rows = [row(1, "first", 200, 5), row(1, "second", 200, 5)];
+    assert_eq!(open(&place.path).select(&selection).unwrap().groups, added_up(&rows, &selection));
+}

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -31,6 +32,10 @@ pub enum Command {
     Gateway(Gateway),
     /// Run all that a configuration file asks for
     Run(Run),
+    /// See it all at work: seven APIs, a gateway, traffic, and one service that fails on a schedule
+    ///
+    /// Everything listens on loopback, and nothing is left behind. It prints commands to try, and a line for each API.
+    Demo(Demo),
     /// Look at a configuration without running it
     #[command(subcommand)]
     Config(Config),
@@ -71,6 +76,17 @@ pub struct Run {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = "lifesigns.toml")]
     pub config: PathBuf,
+}
+
+/// `lifesigns demo`
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// Where the gateway listens [default: 127.0.0.1:8080, or a free port if that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// End by itself after so many seconds
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<u64>,
 }
 
 /// `lifesigns config`

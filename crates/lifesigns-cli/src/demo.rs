@@ -24,7 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use self::screen::Screen;
 use self::world::World;
-use crate::printer::{Printer, Problem};
+use crate::printer::{self, Printer, Problem};
 
 /// How the demo is wanted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -56,7 +56,7 @@ async fn show(printer: Printer, options: Options) -> Result<(), Problem> {
     let world = World::start(options.listen).await?;
     let in_place = io::stdout().is_terminal();
     let mut screen = Screen::new(in_place, printer.colour_on_stdout());
-    let mut shown = screen.introduction(&world).into_iter().try_for_each(|line| printer.result(&line));
+    let mut shown = screen.introduction(&world).into_iter().try_for_each(|line| printer::result(&line));
 
     let pause = Duration::from_secs(if in_place { 1 } else { 5 });
     let mut ticks = interval_at(started + pause, pause);
@@ -71,14 +71,14 @@ async fn show(printer: Printer, options: Options) -> Result<(), Problem> {
     // Nobody to look at it any more, such as a closed pipe, is a reason to end, too.
     while shown.is_ok() {
         tokio::select! {
-            _ = ticks.tick() => shown = printer.result(&screen.figures(&world)),
+            _ = ticks.tick() => shown = printer::result(&screen.figures(&world)),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = &mut end => break,
         }
     }
     let tally = world.stop().await?;
-    printer.note(&format!(
+    printer::note(&format!(
         "the demo is over: {} requests answered, {} without an answer",
         tally.answered, tally.failed
     ));

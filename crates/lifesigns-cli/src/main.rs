@@ -4,6 +4,7 @@
 
 mod arguments;
 mod config;
+mod demo;
 mod logging;
 mod printer;
 mod run;
@@ -13,6 +14,7 @@ mod upstream_status;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -78,6 +80,11 @@ fn perform(printer: Printer, command: Command) -> Result<(), Failure> {
             logging::start(printer).map_err(Failure::Arguments)?;
             let settings = config::from_file(&arguments.config, &OfProcess).map_err(Failure::Faults)?;
             run::run(settings).map_err(Failure::Problem)
+        }
+        Command::Demo(arguments::Demo { listen, seconds }) => {
+            logging::start(printer).map_err(Failure::Arguments)?;
+            let duration = seconds.map(Duration::from_secs);
+            demo::run(printer, demo::Options { listen, duration }).map_err(Failure::Problem)
         }
         Command::Config(arguments::Config::Check { file }) => check(&file),
         Command::Config(arguments::Config::Reference) => {

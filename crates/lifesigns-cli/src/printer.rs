@@ -72,6 +72,11 @@ impl Printer {
         self.colour_on_stderr
     }
 
+    /// Whether results may have colour.
+    pub const fn colour_on_stdout(self) -> bool {
+        self.colour_on_stdout
+    }
+
     /// Something that could not be done.
     pub fn problem(self, problem: &Problem) {
         let mut text = format!("{}: {}\n", self.error_word(), escaped(&problem.message));

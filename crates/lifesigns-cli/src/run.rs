@@ -47,8 +47,8 @@ pub fn run(settings: Settings) -> Result<(), Problem> {
 
 /// Says where the process can be reached. That nobody reads it is no reason not to serve.
 fn announce(gateway: &Gateway) {
-    let public = gateway.local_addr().ok().map(|address| format!("listening on http://{address}"));
-    let admin = gateway.admin_addr().map(|address| format!("listening on http://{address} for operators"));
+    let public = gateway.local_addr().ok().map(|address| format!("gateway listening on http://{address}"));
+    let admin = gateway.admin_addr().map(|address| format!("admin listening on http://{address}"));
     for line in public.into_iter().chain(admin) {
         if let Err(error) = printer::result(&line) {
             tracing::warn!(%error, "standard output cannot be written");

@@ -49,7 +49,8 @@ pub fn new(name: &str, scopes: &[String]) -> Result<(), NotMade> {
     printer::result(&snippet(&token, name, &scopes)).map_err(NotMade::Output)
 }
 
-fn token_of(secret: &[u8; 32]) -> String {
+/// The token that these random bytes make.
+pub fn token_of(secret: &[u8; 32]) -> String {
     secret.iter().fold(PREFIX.to_owned(), |token, byte| format!("{token}{byte:02x}"))
 }
 

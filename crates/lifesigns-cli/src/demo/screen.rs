@@ -46,7 +46,11 @@ impl Screen {
         lines.extend(world.admin.map(|admin| format!("admin listening on http://{admin}")));
         lines.extend([String::new(), "Try in another terminal:".to_owned()]);
         lines.extend(curl_lines(world).into_iter().map(|line| format!("  {line}")));
-        lines.extend([String::new(), format!("The token {token} opens everything here."), "Ctrl-C ends the demo.".to_owned()]);
+        lines.extend([
+            String::new(),
+            format!("The token {token} opens everything here."),
+            "Ctrl-C ends the demo.".to_owned(),
+        ]);
         lines.push(String::new());
         lines
     }
@@ -114,7 +118,7 @@ fn curl_lines(world: &World) -> Vec<String> {
         format!("curl -i http://{gateway}/user/status"),
         format!("curl -i http://{gateway}/payment/health/status"),
         format!("curl -i -H 'Accept: text/plain' http://{gateway}/payment/health/status/503"),
-        format!("curl -i http://{gateway}/checkout/readyz?verbose"),
+        format!("curl -i 'http://{gateway}/checkout/readyz?verbose'"),
         format!("curl {bearer} 'http://{gateway}/payment/health/details?interval=1&duration=1h'"),
         format!(
             "curl {bearer} -H 'Content-Type: application/json' -d '{query}' \

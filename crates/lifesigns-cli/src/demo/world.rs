@@ -62,7 +62,8 @@ impl World {
         let folder = tempfile::Builder::new().prefix("lifesigns-demo-").tempdir().map_err(not_started)?;
         let token = new_token()?;
         let (stop_apis, apis_stopped) = watch::channel(false);
-        let mut apis = Apis { stopped: apis_stopped, tasks: Vec::new(), options: Vec::new(), routes: Vec::new() };
+        let mut apis =
+            Apis { stopped: apis_stopped, tasks: Vec::new(), options: Vec::new(), routes: Vec::new() };
 
         let (polls_app, polls_lifesigns) = polls_app(folder.path(), &token)?;
         let polls = apis.add("polls", "/polls", polls_app).await?;
@@ -141,7 +142,11 @@ impl Apis {
         self.tasks.push(tokio::spawn(serve.into_future()));
         let upstream = format!("http://{address}").parse().map_err(not_started)?;
         self.routes.push(Route { prefix: prefix.to_owned(), ..Route::new(name, upstream) });
-        self.options.push(ApiOptions { identity: identity(), thresholds: thresholds(), ..ApiOptions::new(name) });
+        self.options.push(ApiOptions {
+            identity: identity(),
+            thresholds: thresholds(),
+            ..ApiOptions::new(name)
+        });
         Ok(address)
     }
 }
@@ -160,7 +165,8 @@ fn polls_app(folder: &Path, token: &str) -> Result<(Router, Lifesigns), Problem>
 }
 
 fn gateway_lifesigns(folder: &Path, token: &str, apis: Vec<ApiOptions>) -> Result<Lifesigns, Problem> {
-    let store = SqliteStore::open(folder.join("lifesigns.db"), StoreOptions::default()).map_err(not_started)?;
+    let store =
+        SqliteStore::open(folder.join("lifesigns.db"), StoreOptions::default()).map_err(not_started)?;
     let builder =
         Lifesigns::builder("gateway").identity(identity()).store(Arc::new(store)).token(everything(token));
     apis.into_iter().fold(builder, lifesigns::Builder::api).start().map_err(not_started)

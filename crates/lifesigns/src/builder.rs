@@ -66,7 +66,6 @@ impl ApiOptions {
 pub struct Builder {
     pub(crate) instance: String,
     pub(crate) organization: Option<String>,
-    pub(crate) environment: Option<String>,
     pub(crate) tokens: Vec<Token>,
     pub(crate) store: Option<StoreHandle>,
     pub(crate) max_series: usize,
@@ -80,7 +79,6 @@ impl Builder {
         Builder {
             instance: default_instance(),
             organization: None,
-            environment: None,
             tokens: Vec::new(),
             store: None,
             max_series: 10_000,
@@ -136,13 +134,6 @@ impl Builder {
     #[must_use]
     pub fn organization(mut self, organization: &str) -> Builder {
         self.organization = Some(organization.to_owned());
-        self
-    }
-
-    /// Environment that the path of an analytics query must name. Default: any.
-    #[must_use]
-    pub fn analytics_environment(mut self, environment: &str) -> Builder {
-        self.environment = Some(environment.to_owned());
         self
     }
 

@@ -30,7 +30,6 @@ use crate::snapshot::Snapshot;
 pub(crate) struct Process {
     pub(crate) instance: Arc<str>,
     pub(crate) organization: Option<String>,
-    pub(crate) environment: Option<String>,
     pub(crate) started: Timestamp,
     pub(crate) recorder: Recorder,
     pub(crate) policies: Labels,
@@ -125,7 +124,6 @@ impl Process {
             collected,
             instance: builder.instance.into(),
             organization: builder.organization,
-            environment: builder.environment,
             started: Timestamp::now(),
             recorder: Recorder::new(builder.max_series),
             policies: Labels::new(100),

@@ -52,10 +52,9 @@ enum Target {
     Whole,
     /// `/health/status/{code}`
     Forced(String),
-    /// Organisation and environment of a query.
+    /// Organisation of a query. The environment in its path is not looked at: one process has only one.
     Query {
         organization: String,
-        environment: String,
     },
 }
 
@@ -84,12 +83,12 @@ fn find_by_path(api: &ApiState, path: &str) -> Option<Resource> {
         return None;
     }
     let mut segments = parent.rsplitn(4, '/');
-    let (environment, word, organization, base) =
+    let (_environment, word, organization, base) =
         (segments.next()?, segments.next()?, segments.next()?, segments.next()?);
     if word != "environments" || api.paths.get(base) != Some(&ResourceKind::Analytics) {
         return None;
     }
-    let target = Target::Query { organization: organization.to_owned(), environment: environment.to_owned() };
+    let target = Target::Query { organization: organization.to_owned() };
     Some(Resource { kind: ResourceKind::Analytics, target })
 }
 
@@ -177,8 +176,8 @@ impl Call<'_> {
             (ResourceKind::HealthStatus, _) => health_status::answer(self),
             (ResourceKind::Livez | ResourceKind::Readyz | ResourceKind::Startupz, _) => probes::answer(self),
             (ResourceKind::HealthDetails, _) => details::answer(self).await,
-            (ResourceKind::Analytics, Target::Query { organization, environment }) => {
-                analytics::answer(self, organization, environment, body).await
+            (ResourceKind::Analytics, Target::Query { organization }) => {
+                analytics::answer(self, organization, body).await
             }
             (ResourceKind::Analytics, _) => self.fault(&Fault::new(StatusCode::NOT_FOUND, "not_found")),
             (ResourceKind::Metrics, _) => metrics::answer(self),

@@ -42,9 +42,6 @@ pub fn build(settings: Settings) -> Result<Built, Problem> {
     if let Some(organization) = &settings.organization {
         builder = builder.organization(organization);
     }
-    if let Some(environment) = &settings.environment {
-        builder = builder.analytics_environment(environment);
-    }
     for token in settings.tokens {
         builder = builder.token(token);
     }

@@ -18,21 +18,10 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How long a client may take to send its query.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn answer<B: Body>(
-    call: &Call<'_>,
-    organization: &str,
-    environment: &str,
-    body: B,
-) -> Answer {
-    let process = &call.api.process;
-    for (what, given, configured) in [
-        ("organization", organization, &process.organization),
-        ("environment", environment, &process.environment),
-    ] {
-        if configured.as_deref().is_some_and(|configured| configured != given) {
-            let fault = Fault::new(StatusCode::NOT_FOUND, "not_found").at(format!("path.{what}"));
-            return call.fault(&fault.says(format!("There is no {what} of this name here.")));
-        }
+pub(super) async fn answer<B: Body>(call: &Call<'_>, organization: &str, body: B) -> Answer {
+    if call.api.process.organization.as_deref().is_some_and(|known| known != organization) {
+        let fault = Fault::new(StatusCode::NOT_FOUND, "not_found").at("path.organization");
+        return call.fault(&fault.says("There is no organization of this name here."));
     }
     let body = match tokio::time::timeout(BODY_PATIENCE, read_body(body)).await {
         Ok(Ok(body)) => body,

@@ -1,0 +1,250 @@
+//! The library and the gateway answer alike, byte for byte, for the same state.
+//!
+//! The same API runs twice: once with the library in it, once without, behind the gateway. Both get the same
+//! traffic, then the same questions. Only what cannot be the same is evened out: times, memory, latencies.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use http::StatusCode;
+use lifesigns::model::store::Retention;
+use lifesigns::{Identity, Lifesigns, Scope, Token, TokenHash};
+use lifesigns_store::memory::MemoryStore;
+use lifesigns_tests::client::{Answer, Connection, Request};
+use lifesigns_tests::program::Program;
+use serde_json::{Value, json};
+
+const REVISION: &str = "29636480c0ffee0029636480c0ffee0029636480";
+const TOKEN: &str = "ls_contract";
+
+/// Figures that depend on the clock or the machine, wherever they stand.
+const VOLATILE: [&str; 10] = [
+    "timestamp",
+    "uptime",
+    "deployed_at",
+    "used",
+    "total",
+    "mean",
+    "time",
+    "start_time",
+    "end_time",
+    "observedValue",
+];
+
+fn api() -> Router {
+    Router::new()
+        .route("/items/{id}", get(|| async { "item" }))
+        .route("/broken", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "no") }))
+}
+
+/// Serves on a runtime of its own, until the test's process ends.
+fn serve(app: Router) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await.unwrap();
+        });
+    });
+    address
+}
+
+fn library() -> SocketAddr {
+    let lifesigns = Lifesigns::builder("items")
+        .identity(Identity {
+            repo: Some("abc/items".into()),
+            revision: Some(REVISION.into()),
+            version: Some("1.2.0".into()),
+            environment: Some("test".into()),
+            language: Some("rust 1.89".into()),
+            ..Identity::default()
+        })
+        .token(Token {
+            name: "environment".into(),
+            hash: TokenHash::of(TOKEN),
+            scopes: vec![Scope::AnalyticsRead, Scope::HealthDetails, Scope::MetricsRead],
+        })
+        .store(Arc::new(MemoryStore::new(Retention::default())))
+        .start()
+        .unwrap();
+    serve(api().layer(lifesigns.layer()))
+}
+
+fn gateway() -> (Program, SocketAddr) {
+    let upstream = format!("http://{}", serve(api()));
+    let arguments = [
+        "gateway",
+        "--upstream",
+        &upstream,
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        "memory",
+        "--name",
+        "items",
+    ];
+    let program = Program::start_with(&arguments, |command| {
+        command
+            .env("LIFESIGNS_REPO", "abc/items")
+            .env("LIFESIGNS_REVISION", REVISION)
+            .env("LIFESIGNS_VERSION", "1.2.0")
+            .env("LIFESIGNS_ENVIRONMENT", "test")
+            .env("LIFESIGNS_LANGUAGE", "rust 1.89")
+            .env("LIFESIGNS_TOKEN_HASH", TokenHash::of(TOKEN).to_string());
+    });
+    let address = program.listening("gateway");
+    (program, address)
+}
+
+/// Everything that the contract fixes, in every form it can be asked for.
+fn questions() -> Vec<Request> {
+    let paths = [
+        "/status",
+        "/health",
+        "/health?expect=2963648",
+        "/health?expect=2963649",
+        "/health?expect=nonsense",
+        "/health/status",
+        "/health/status/",
+        "/health/status/200",
+        "/health/status/400",
+        "/health/status/401",
+        "/health/status/405",
+        "/health/status/429",
+        "/health/status/500",
+        "/health/status/502",
+        "/health/status/503",
+        "/health/status/418",
+        "/livez",
+        "/readyz",
+        "/readyz?verbose",
+        "/readyz?verbose&exclude=traffic",
+        "/startupz",
+        "/startupz?verbose",
+        "/health/details",
+        "/health/%64etails",
+        "//health/./details",
+    ];
+    let accepts = [
+        "*/*",
+        "application/json",
+        "text/html",
+        "text/plain",
+        "text/xml",
+        "application/xml;q=0.5",
+        "application/health+json",
+        "application/vnd.spring-boot.actuator.v3+json",
+        "image/png",
+        ",,;q=x",
+    ];
+    let mut questions = Vec::new();
+    for path in paths {
+        for method in ["GET", "HEAD", "OPTIONS", "POST", "DELETE", "BREW"] {
+            questions.push(Request::new(method, path));
+        }
+        for accept in accepts {
+            questions.push(Request::get(path).header("Accept", accept));
+        }
+        for encoding in ["gzip", "deflate", "br", "zstd", "gzip;q=0", "identity;q=0, *"] {
+            questions.push(Request::new("HEAD", path).header("Accept-Encoding", encoding));
+        }
+        questions.push(Request::get(path).header("Origin", "https://shop.example"));
+        questions.push(Request::get(path).bearer(TOKEN));
+        questions.push(Request::get(path).bearer("wrong"));
+        questions.push(Request::get(path).bearer(TOKEN).bearer(TOKEN));
+    }
+    for encoding in ["gzip", "deflate", "br", "zstd"] {
+        questions.push(Request::get("/health/status").header("Accept-Encoding", encoding));
+    }
+    for query in [
+        "interval=1440&duration=1d",
+        "by=method,resource_path&interval=1440",
+        "by=colour",
+        "interval=0",
+        "x=1",
+    ] {
+        questions.push(Request::get(&format!("/health/details?{query}")).bearer(TOKEN));
+    }
+    let target = "/analytics/1.0/9013a01d871/environments/d1a3a5/query";
+    for body in [
+        json!({"aggregators": [{"dimension": "status_code"}, {"dimension": "resource_path"}], "duration": "1d"}),
+        json!({"aggregators": [{"time_interval": 1440, "aggregators": [{"dimension": "failed_by"}]}]}),
+        json!({"aggregators": []}),
+        json!([]),
+    ] {
+        questions.push(Request::post_json(target, &body).bearer(TOKEN));
+        questions.push(Request::post_json(target, &body));
+    }
+    questions.push(Request::new("POST", target).bearer(TOKEN).body("{"));
+    questions.push(Request::new("POST", target).bearer(TOKEN).body(" ".repeat(70_000)));
+    questions.push(Request::get(target).bearer(TOKEN));
+    questions.push(Request::get("/metrics"));
+    questions.into_iter().map(|question| question.header("X-Request-Id", "same")).collect()
+}
+
+#[test]
+fn library_and_gateway_answer_alike_for_the_same_state() {
+    let library = library();
+    let (_program, gateway) = gateway();
+    for (number, answers_before) in [(0, "before any traffic"), (1, "green"), (2, "red")] {
+        for to in [library, gateway] {
+            let mut connection = Connection::open(to).unwrap();
+            let traffic =
+                ["/items/1", "/items/2", "/nowhere"].iter().cycle().take(30 * usize::from(number == 1));
+            let failures = std::iter::repeat_n(&"/broken", 60 * usize::from(number == 2));
+            for path in traffic.chain(failures) {
+                connection.exchange(&Request::get(path).header("X-Client-Id", "web")).unwrap();
+            }
+            // Asking for details makes everything up to now part of the state.
+            let settled = Request::get("/health/details").bearer(TOKEN).send(to);
+            assert_eq!(settled.status, 200, "{}", settled.text());
+        }
+        for question in questions() {
+            let (ours, theirs) = (even(question.send(library)), even(question.send(gateway)));
+            assert_eq!(ours, theirs, "left: library, right: gateway; {answers_before}: {question:?}");
+        }
+    }
+}
+
+/// The answer without what cannot be the same.
+fn even(mut answer: Answer) -> Answer {
+    answer.headers.retain(|(name, _)| name != "date");
+    for (name, value) in &mut answer.headers {
+        // How much of a limit is left, and until when, depends on when one asks.
+        if name == "ratelimit" {
+            "…".clone_into(value);
+        }
+    }
+    let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return answer };
+    even_out(&mut body);
+    answer.body = body.to_string().into_bytes();
+    for (name, value) in &mut answer.headers {
+        if name == "content-length" {
+            "…".clone_into(value);
+        }
+    }
+    answer
+}
+
+fn even_out(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(even_out),
+        Value::Object(members) => {
+            for (key, value) in members {
+                let is_percentile =
+                    key == "max" || key.strip_prefix('p').is_some_and(|rest| rest.parse::<u8>().is_ok());
+                if VOLATILE.contains(&key.as_str()) || is_percentile {
+                    *value = json!("…");
+                } else {
+                    even_out(value);
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -56,7 +56,7 @@ async fn show(printer: Printer, options: Options) -> Result<(), Problem> {
     let world = World::start(options.listen).await?;
     let in_place = io::stdout().is_terminal();
     let mut screen = Screen::new(in_place, printer.colour_on_stdout());
-    let mut shown = screen.introduction(&world).into_iter().try_for_each(|line| printer::result(&line));
+    let mut shown = screen::introduction(&world).into_iter().try_for_each(|line| printer::result(&line));
 
     let pause = Duration::from_secs(if in_place { 1 } else { 5 });
     let mut ticks = interval_at(started + pause, pause);

@@ -32,29 +32,6 @@ impl Screen {
         Screen { in_place, colour, drawn: 0 }
     }
 
-    /// What is running where, and what to try.
-    pub(super) fn introduction(&self, world: &World) -> Vec<String> {
-        let (gateway, polls, token) = (world.gateway, world.polls, &world.token);
-        let mut lines = vec![
-            "Seven APIs behind one gateway, and five client apps that call them.".to_owned(),
-            "payment-service fails on a schedule of two minutes: 45 s healthy, 25 s failing, 30 s down, 20 s recovering."
-                .to_owned(),
-            String::new(),
-            format!("gateway listening on http://{gateway}"),
-            format!("polls listening on http://{polls}"),
-        ];
-        lines.extend(world.admin.map(|admin| format!("admin listening on http://{admin}")));
-        lines.extend([String::new(), "Try in another terminal:".to_owned()]);
-        lines.extend(curl_lines(world).into_iter().map(|line| format!("  {line}")));
-        lines.extend([
-            String::new(),
-            format!("The token {token} opens everything here."),
-            "Ctrl-C ends the demo.".to_owned(),
-        ]);
-        lines.push(String::new());
-        lines
-    }
-
     /// A line for each API, under a heading.
     pub(super) fn figures(&mut self, world: &World) -> String {
         let rows: Vec<(String, Figures)> =
@@ -105,6 +82,29 @@ impl Figures {
             light: snapshot.verdict.light,
         }
     }
+}
+
+/// What is running where, and what to try.
+pub(super) fn introduction(world: &World) -> Vec<String> {
+    let (gateway, polls, token) = (world.gateway, world.polls, &world.token);
+    let mut lines = vec![
+        "Seven APIs behind one gateway, and five client apps that call them.".to_owned(),
+        "payment-service fails on a schedule of two minutes: 45 s healthy, 25 s failing, 30 s down, 20 s recovering."
+            .to_owned(),
+        String::new(),
+        format!("gateway listening on http://{gateway}"),
+        format!("polls listening on http://{polls}"),
+    ];
+    lines.extend(world.admin.map(|admin| format!("admin listening on http://{admin}")));
+    lines.extend([String::new(), "Try in another terminal:".to_owned()]);
+    lines.extend(curl_lines(world).into_iter().map(|line| format!("  {line}")));
+    lines.extend([
+        String::new(),
+        format!("The token {token} opens everything here."),
+        "Ctrl-C ends the demo.".to_owned(),
+    ]);
+    lines.push(String::new());
+    lines
 }
 
 /// Commands that work as they stand.

@@ -189,6 +189,21 @@ fn files_are_relative_to_where_they_are_named() {
 }
 
 #[test]
+fn routes_are_relative_to_the_base_of_the_upstream() {
+    let check = |upstream: &str, request: &str, expected: Option<&str>| {
+        let text = format!("[[api]]\nupstream = \"{upstream}\"\nopenapi = \"o\"\n");
+        let description = "servers: [{url: /v1}]\npaths: {'/a/{id}': {}}";
+        let surroundings = Pretended::default().file("/etc/lifesigns/o", description);
+        let settings = read_in(&text, &surroundings).unwrap();
+        assert_eq!(settings.apis[0].routes.as_ref().unwrap().find(request), expected, "{upstream} {request}");
+    };
+    check("http://x", "/v1/a/7", Some("/v1/a/{id}"));
+    check("http://x/v1", "/a/7", Some("/a/{id}"));
+    check("http://x/v", "/v1/a/7", Some("/v1/a/{id}"));
+    check("http://x", "/a/7", None);
+}
+
+#[test]
 fn hashes_come_from_a_file_or_the_environment_too() {
     let hash = lifesigns::TokenHash::of("x");
     let text = format!(

@@ -43,7 +43,8 @@ fn one(
     let name = name(api, document, checks);
     let upstream = upstream(api, checks);
     let mount = mount(api, checks);
-    let routes = api.openapi.as_ref().and_then(|named| routes(named, checks));
+    let base = upstream.as_ref().map_or("", Upstream::base);
+    let routes = api.openapi.as_ref().and_then(|named| routes(named, base, checks));
     let process = process(&api.process, checks);
     let thresholds = values::thresholds(thresholds, &api.verdict, checks);
     resources::only_of_one_api(&api.resources, checks);
@@ -167,7 +168,8 @@ fn mount_key(api: &wire::Api) -> (String, String) {
     (format!("{host} {path}"), called)
 }
 
-fn routes(named: &At<String>, checks: &mut Checks<'_>) -> Option<Templates> {
+/// The routes of a description, as requests name them before `upstream_base` is put in front.
+fn routes(named: &At<String>, upstream_base: &str, checks: &mut Checks<'_>) -> Option<Templates> {
     let text = checks.read("openapi", named)?;
     let templates = openapi::routes(&text).map_err(|error| error.to_string());
     let templates = templates.and_then(|routes| {
@@ -184,6 +186,10 @@ fn routes(named: &At<String>, checks: &mut Checks<'_>) -> Option<Templates> {
             None
         }
     }
+}
+
+fn relative_to<'r>(base: &str, route: &'r str) -> &'r str {
+    route.strip_prefix(base).filter(|rest| rest.starts_with('/')).unwrap_or(route)
 }
 
 fn identity(written: &wire::Identity, environment: Option<&At<String>>) -> Identity {

@@ -173,7 +173,8 @@ fn routes(named: &At<String>, upstream_base: &str, checks: &mut Checks<'_>) -> O
     let text = checks.read("openapi", named)?;
     let templates = openapi::routes(&text).map_err(|error| error.to_string());
     let templates = templates.and_then(|routes| {
-        Templates::new(routes.iter().map(String::as_str)).map_err(|error| error.to_string())
+        let without_base = routes.iter().map(|route| relative_to(upstream_base, route));
+        Templates::new(without_base).map_err(|error| error.to_string())
     });
     match templates {
         Ok(templates) => Some(templates),

@@ -59,7 +59,11 @@ fn every_command_that_is_printed_answers_within_five_seconds_and_nothing_is_left
 
 #[test]
 fn figures_of_the_demo_are_those_of_its_traffic() {
-    let demo = Program::start(&["demo", "--listen", "127.0.0.1:0"]);
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Program::start_with(&["demo", "--listen", "127.0.0.1:0"], |command| {
+        // It is killed in the end, and so leaves its folder behind.
+        command.env("TMPDIR", folder.path());
+    });
     let gateway = demo.listening("gateway");
     let stdout =
         wait::until("the introduction", || Some(demo.stdout()).filter(|stdout| stdout.contains("\nCtrl-C ")));

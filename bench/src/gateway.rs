@@ -292,7 +292,7 @@ impl Spread {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
-        let median = if values.len() % 2 == 0 {
+        let median = if values.len().is_multiple_of(2) {
             f64::midpoint(*values.get(middle.checked_sub(1)?)?, values[middle])
         } else {
             values[middle]
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn the_median_lies_in_the_middle() {
         let check = |values: &[f64], shown: &str| {
-            assert_eq!(Spread::of(values.iter().copied()).unwrap().show(1), shown)
+            assert_eq!(Spread::of(values.iter().copied()).unwrap().show(1), shown);
         };
         check(&[3.0], "3.0 (3.0–3.0)");
         check(&[3.0, 1.0], "2.0 (1.0–3.0)");

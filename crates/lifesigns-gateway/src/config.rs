@@ -167,7 +167,8 @@ impl fmt::Display for UpstreamError {
 
 impl std::error::Error for UpstreamError {}
 
-/// How long to wait for whom. All but `connect` are watched by a coarse clock and may take up to half a second longer.
+/// How long to wait for whom. All but `connect` are watched by a coarse clock and may take two of its ticks longer; a
+/// tick is a quarter of the shortest of them, and of a second at most.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Timeouts {
     /// For a connection to the upstream. Default 5 s; then 504.
@@ -192,8 +193,8 @@ impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
             connect: Duration::from_secs(5),
-            response_head: Duration::from_secs(60),
-            body_idle: Duration::from_secs(60),
+            response_head: Duration::from_mins(1),
+            body_idle: Duration::from_mins(1),
             request_head: Duration::from_secs(30),
             expect_continue: Duration::from_secs(1),
             upstream_idle: Duration::from_secs(4),

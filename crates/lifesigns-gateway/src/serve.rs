@@ -49,12 +49,14 @@ pub(crate) struct Worker {
 }
 
 /// How far the gateway has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Phase {
     /// It accepts and serves.
     Serving,
     /// It ends what is under way.
     Closing,
+    /// It cuts off what has not ended.
+    Ended,
 }
 
 impl Worker {
@@ -87,7 +89,7 @@ impl Worker {
     }
 }
 
-/// Starts a thread that serves until the phase is `Closing` and its clients have gone.
+/// Starts a thread that serves until the phase is `Closing` and its clients have gone, or until it is `Ended`.
 pub(crate) fn start(
     number: usize,
     listeners: Vec<(StdListener, Listener)>,
@@ -121,20 +123,23 @@ async fn serve(
             Ok(tokio::task::spawn_local(accept(worker.clone(), listener, kind, phase.clone())))
         })
         .collect::<io::Result<Vec<_>>>()?;
-    closing(&mut phase).await;
+    reaches(&mut phase, Phase::Closing).await;
     for task in accepting {
         if let Err(error) = task.await {
             tracing::error!(%error, "a listener of the gateway ended before its time");
         }
     }
     worker.clients.close();
-    worker.clients.gone().await;
+    tokio::select! {
+        () = worker.clients.gone() => {}
+        () = reaches(&mut phase, Phase::Ended) => {}
+    }
     Ok(())
 }
 
-/// Resolves when it is time to close, which it also is when the gateway was dropped.
-async fn closing(phase: &mut Receiver<Phase>) {
-    let _ = phase.wait_for(|phase| *phase == Phase::Closing).await;
+/// Resolves when the gateway has come so far, which it also has when it was dropped.
+async fn reaches(phase: &mut Receiver<Phase>, at_least: Phase) {
+    let _ = phase.wait_for(|phase| *phase >= at_least).await;
 }
 
 /// The worker's coarse clock.
@@ -155,7 +160,7 @@ async fn tick(worker: Rc<Worker>) {
 async fn accept(worker: Rc<Worker>, listener: TcpListener, kind: Listener, mut phase: Receiver<Phase>) {
     let mut pause = Pause::default();
     {
-        let mut closing = pin!(closing(&mut phase));
+        let mut closing = pin!(reaches(&mut phase, Phase::Closing));
         loop {
             let accepted = tokio::select! {
                 () = &mut closing => break,

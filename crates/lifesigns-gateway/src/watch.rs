@@ -88,7 +88,7 @@ impl Patience {
             Wait::Close => CLOSE,
         };
         let shortest = WAITS.map(length).into_iter().min().unwrap_or(CLOSE).min(timeouts.upstream_idle);
-        let tick = (shortest / 4).clamp(Duration::from_millis(5), Duration::from_millis(500));
+        let tick = (shortest / 4).max(Duration::from_millis(5));
         // One more, because the first tick may come at once.
         let ticks = |length: Duration| {
             (length.as_micros() / tick.as_micros()).min(u128::from(u32::MAX / 2)) as u32 + 1
@@ -216,4 +216,85 @@ impl Watch {
 
 const fn bit(wait: Wait) -> u8 {
     1 << wait as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patience() -> Patience {
+        Patience::new(&Timeouts { response_head: Duration::from_secs(2), ..Timeouts::default() })
+    }
+
+    /// Lets so many milliseconds pass.
+    fn pass(watch: &Watch, patience: &Patience, milliseconds: u64) {
+        for _ in 0..milliseconds / patience.tick.as_millis() as u64 {
+            watch.ticks.advance();
+            watch.check(patience);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_overdue_when_it_has_lasted_too_long() {
+        let patience = patience();
+        let watch = Watch::new(Ticks::new());
+        watch.begin(Wait::ResponseHead);
+        pass(&watch, &patience, 2000);
+        assert!(!watch.is_overdue(Wait::ResponseHead));
+        pass(&watch, &patience, 1000);
+        assert!(watch.is_overdue(Wait::ResponseHead));
+        assert!(!watch.is_overdue(Wait::ResponseBody), "that is another wait");
+        watch.end(Wait::ResponseHead);
+        assert!(!watch.is_overdue(Wait::ResponseHead));
+    }
+
+    #[test]
+    fn a_wait_with_progress_is_never_overdue() {
+        let patience = patience();
+        let watch = Watch::new(Ticks::new());
+        watch.begin(Wait::ResponseBody);
+        for _ in 0..10 {
+            pass(&watch, &patience, 40_000);
+            watch.extend(Wait::ResponseBody);
+        }
+        assert!(!watch.is_overdue(Wait::ResponseBody));
+        watch.end(Wait::ResponseBody);
+        watch.extend(Wait::ResponseBody);
+        pass(&watch, &patience, 100_000);
+        assert!(!watch.is_overdue(Wait::ResponseBody), "progress alone begins no wait");
+    }
+
+    #[test]
+    fn beginning_again_does_not_begin_anew() {
+        let patience = patience();
+        let watch = Watch::new(Ticks::new());
+        for _ in 0..4 {
+            watch.begin(Wait::ResponseHead);
+            pass(&watch, &patience, 1000);
+        }
+        assert!(watch.is_overdue(Wait::ResponseHead));
+    }
+
+    #[test]
+    fn an_upstream_is_not_late_while_the_client_is() {
+        let patience = patience();
+        let watch = Watch::new(Ticks::new());
+        watch.begin(Wait::ResponseHead);
+        watch.begin(Wait::RequestBody);
+        pass(&watch, &patience, 10_000);
+        assert!(!watch.is_overdue(Wait::ResponseHead));
+        pass(&watch, &patience, 60_000);
+        assert!(watch.is_overdue(Wait::RequestBody));
+    }
+
+    #[test]
+    fn the_clock_is_coarse_but_finer_than_what_it_measures() {
+        let tick = |milliseconds| {
+            let shortest = Duration::from_millis(milliseconds);
+            Patience::new(&Timeouts { upstream_idle: shortest, ..Timeouts::default() }).tick
+        };
+        assert_eq!(tick(60_000), Duration::from_millis(250));
+        assert_eq!(tick(100), Duration::from_millis(25));
+        assert_eq!(tick(1), Duration::from_millis(5));
+    }
 }

@@ -1,7 +1,5 @@
 //! Nobody is waited for without end.
 
-use std::time::Duration;
-
 use lifesigns_gateway::Timeouts;
 use lifesigns_model::exchange::FailedBy;
 
@@ -62,23 +60,6 @@ fn an_upstream_that_stops_in_the_middle_of_a_body() {
     let answer = gateway.connect().get("/");
     assert_eq!((answer.status(), answer.text().as_str(), answer.complete), (200, "only", false));
     assert_eq!(gateway.only_count(), (200, FailedBy::Upstream));
-}
-
-#[test]
-fn a_slow_body_that_goes_on_is_not_cut_off() {
-    let upstream = Upstream::new(|connection| {
-        connection.request()?;
-        connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n")?;
-        for _ in 0..8 {
-            // Slower in all than the limit, but never in one piece.
-            std::thread::sleep(Duration::from_millis(100));
-            connection.write(b"x")?;
-        }
-        connection.wait_for_end()
-    });
-    let gateway = impatient(&upstream, |timeouts| timeouts.body_idle = Duration::from_millis(600));
-    let answer = gateway.connect().get("/");
-    assert_eq!((answer.text().as_str(), answer.complete), ("xxxxxxxx", true));
 }
 
 #[test]

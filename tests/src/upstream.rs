@@ -81,6 +81,11 @@ impl Upstream {
         self.counts().get(target).copied().unwrap_or_default()
     }
 
+    /// The targets of the requests that arrived.
+    pub fn targets(&self) -> Vec<String> {
+        self.counts().keys().cloned().collect()
+    }
+
     /// How many connections it has accepted.
     pub fn connections(&self) -> u64 {
         self.shared.accepted.load(Ordering::SeqCst)

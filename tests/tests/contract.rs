@@ -3,6 +3,8 @@
 //! The same API runs twice: once with the library in it, once without, behind the gateway. Both get the same
 //! traffic, then the same questions. Only what cannot be the same is evened out: times, memory, latencies.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

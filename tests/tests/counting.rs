@@ -1,5 +1,7 @@
 //! Counts are those of what was sent, to the last request; and a killed process loses at most its last second.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,11 +1,13 @@
 //! `lifesigns demo`, as somebody meets it who has just built it.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
+
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lifesigns_tests::client::Request;
-use lifesigns_tests::program::Program;
+use lifesigns_tests::program::{Program, workspace};
 use lifesigns_tests::wait;
 
 const APIS: [&str; 7] = [
@@ -99,4 +101,40 @@ fn the_demo_ends_by_itself_and_says_what_it_did() {
         demo.stderr().lines().last().filter(|line| line.starts_with("the demo is over")).map(str::to_owned)
     });
     assert!(last.ends_with(" requests answered, 0 without an answer"), "{last}");
+}
+
+/// What the README shows is what the demo prints, but for ports and the token.
+#[test]
+fn the_readme_shows_what_the_demo_prints() {
+    let mut demo = Program::start(&["demo", "--listen", "127.0.0.1:0", "--seconds", "1"]);
+    assert!(demo.ended().success());
+    let printed = wait::until("the introduction", || {
+        Some(demo.stdout()).filter(|stdout| stdout.contains("\nCtrl-C ends the demo.\n"))
+    });
+    let (introduction, _) = printed.split_once("\nCtrl-C ends the demo.\n").unwrap();
+    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    let start = readme.find("```\nSeven APIs").expect("the README shows the demo") + "```\n".len();
+    let (shown, _) = readme[start..].split_once("\nCtrl-C ends the demo.\n").unwrap();
+    assert_eq!(
+        without_accidents(introduction),
+        without_accidents(shown),
+        "left: printed, right: in the README"
+    );
+}
+
+/// The text with the digits of ports and tokens left out.
+fn without_accidents(text: &str) -> String {
+    let mut parts = text.split("127.0.0.1:");
+    let mut evened = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        evened += "127.0.0.1:";
+        evened += part.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    }
+    let mut parts = evened.split("ls_");
+    let mut without_tokens = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        without_tokens += "ls_";
+        without_tokens += part.trim_start_matches(|digit: char| digit.is_ascii_hexdigit() || digit == '…');
+    }
+    without_tokens
 }

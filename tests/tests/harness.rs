@@ -1,5 +1,7 @@
 //! The harness itself: if it were wrong, every other test would be about something else.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
+
 use lifesigns_tests::client::{Connection, Request, get};
 use lifesigns_tests::program::free_address;
 use lifesigns_tests::upstream::{Upstream, pattern};

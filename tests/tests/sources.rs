@@ -1,6 +1,8 @@
 //! The ways of asking that callers already have: curl, Node, orchestrators and the analytics query, pointed at the
 //! gateway.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,5 +1,7 @@
 //! What no compiler looks at: licences, the arrows between crates, links, the size of files.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -64,13 +64,21 @@ fn revision() -> Option<String> {
     Some(if changes.is_empty() { hash } else { format!("{hash}-dirty") })
 }
 
-/// The remote's address without anything secret that may stand in it.
+/// The remote's address without anything secret that may stand in it; none if it is a folder of this machine.
 fn repository() -> Option<String> {
-    let url = git(&["remote", "get-url", "origin"])?;
-    let Some((scheme, rest)) = url.split_once("://") else { return Some(url) };
-    let (host, path) = rest.split_once('/')?;
-    let host = host.rsplit('@').next()?;
-    (scheme != "file").then(|| format!("{scheme}://{host}/{path}"))
+    public_address(&git(&["remote", "get-url", "origin"])?)
+}
+
+fn public_address(remote: &str) -> Option<String> {
+    if let Some((scheme, rest)) = remote.split_once("://") {
+        let (host, path) = rest.split_once('/')?;
+        let host = host.rsplit('@').next()?;
+        return (scheme != "file" && !host.is_empty()).then(|| format!("{scheme}://{host}/{path}"));
+    }
+    // As scp writes it: user@host:path. A path of this machine has a slash before its first colon, if it has one.
+    let (host, path) =
+        remote.split_once(':').filter(|(host, _)| host.len() > 1 && !host.contains(['/', '\\']))?;
+    Some(format!("{}:{path}", host.rsplit('@').next()?))
 }
 
 fn date(source_date_epoch: Option<String>) -> Option<String> {
@@ -125,6 +133,23 @@ fn rfc3339(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_others_can_reach_is_an_address() {
+        let check = |remote, expected: Option<&str>| {
+            assert_eq!(public_address(remote).as_deref(), expected, "{remote}")
+        };
+        check("https://example.org/abc/api.git", Some("https://example.org/abc/api.git"));
+        check("https://user:secret@example.org/abc/api", Some("https://example.org/abc/api"));
+        check("git@example.org:abc/api.git", Some("example.org:abc/api.git"));
+        check("ssh://git@example.org:22/abc/api", Some("ssh://example.org:22/abc/api"));
+        check("file:///home/me/api", None);
+        check("/home/me/api", None);
+        check("../api", None);
+        check("./a:b", None);
+        check("C:\\api", None);
+        check("https:///abc", None);
+    }
 
     #[test]
     fn dates_follow_the_calendar() {

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn an_instant_belongs_to_the_minute_it_lies_in_before_the_epoch_too() {
         let check = |time: &str, minute: i64| {
-            assert_eq!(Minute::of(time.parse().unwrap()).number(), minute, "{time}")
+            assert_eq!(Minute::of(time.parse().unwrap()).number(), minute, "{time}");
         };
         check("1970-01-01T00:00:00Z", 0);
         check("1970-01-01T00:00:59.999Z", 0);

@@ -104,8 +104,8 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Normal => f.write_str("Normal response"),
-            Reason::LittleTraffic => f.write_str("Normal response; too little traffic to judge by"),
+            Reason::Normal => f.write_str("Requests are served properly"),
+            Reason::LittleTraffic => f.write_str("Nothing speaks against it; too little traffic to judge by"),
             Reason::Starting => f.write_str("The service is starting"),
             Reason::Draining => f.write_str("The service is about to stop"),
             Reason::Failures { share, window_seconds } => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::recorder::lock;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// So many clients are told apart; the rest share one allowance until old ones have gone.
 const MAX_CLIENTS: usize = 10_000;

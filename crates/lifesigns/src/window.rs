@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_the_window_is_forgotten() {
-        let mut window = Window::new(Duration::from_secs(60));
+        let mut window = Window::new(Duration::from_mins(1));
         let start = Instant::now();
         let push = |window: &mut Window, second, failures| {
             let mut tick = Tick::default();
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!((both.exchanges, both.failures), (2, 1));
         assert_eq!(window.failing_routes(10), [7]);
         assert!((both.latency_p95_ms.unwrap() - 2.0).abs() < 0.02);
-        window.push(start + Duration::from_secs(60), Tick::default());
+        window.push(start + Duration::from_mins(1), Tick::default());
         assert_eq!((window.traffic().exchanges, window.traffic().failures), (1, 0));
         window.push(start + Duration::from_secs(90), Tick::default());
         assert_eq!(window.traffic(), Traffic::default());

@@ -1,7 +1,7 @@
 //! The Polls API: questions with choices, and votes for them.
 //!
 //! An ordinary small API on axum with its data in SQLite, here to show what it takes to give an API health
-//! resources: see `main.rs`. Nothing in this library knows of them.
+//! resources: see `main.rs`. All that this library has to do with them is to say which build it is.
 //!
 //! | request | answer |
 //! |---|---|
@@ -18,3 +18,8 @@ mod resources;
 pub use database::{Database, DatabaseError};
 pub use question::{Choice, Question, QuestionRequest};
 pub use resources::{ROUTES, router};
+
+/// Which build this is, as the build script has found out.
+pub fn identity() -> lifesigns::Identity {
+    lifesigns::build_identity!()
+}

@@ -48,11 +48,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let database = Database::open(&options.database)?;
     let figures = Arc::new(SqliteStore::open(&options.figures, StoreOptions::default())?);
 
-    let lifesigns = Lifesigns::builder("polls")
-        .identity(lifesigns::build_identity!())
-        .store(figures)
-        .from_environment()?
-        .start()?;
+    let lifesigns =
+        Lifesigns::builder("polls").identity(polls::identity()).store(figures).from_environment()?.start()?;
     let app = polls::router(database).layer(lifesigns.layer());
 
     let listener = TcpListener::bind(&options.listen)

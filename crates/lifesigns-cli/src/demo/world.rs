@@ -185,9 +185,9 @@ fn bind(listen: Option<SocketAddr>, routes: Vec<Route>, lifesigns: &Lifesigns) -
     }
 }
 
-/// The sample services came with this program, so they say what it says of itself.
+/// The sample services come from one repository with the Polls API, so they are the same build.
 fn identity() -> Identity {
-    Identity { environment: Some("demo".to_owned()), ..lifesigns::build_identity!() }
+    Identity { environment: Some("demo".to_owned()), ..polls::identity() }
 }
 
 fn thresholds() -> Thresholds {

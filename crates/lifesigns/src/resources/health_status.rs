@@ -61,9 +61,9 @@ pub(super) fn forced(call: &Call<'_>, code: &str) -> Answer {
 /// What an answer with this status looks like, in the form that the client likes best.
 pub(super) fn represent(call: &Call<'_>, status: StatusCode, reason: &str) -> Answer {
     let (light, message) = match status.as_u16() {
-        503 => (Light::Amber, "Our service is available, but please hold non-essential requests"),
-        500 | 502 => (Light::Red, "Our service is currently unavailable"),
-        _ => (Light::Green, "Our service is currently working as expected"),
+        503 => (Light::Amber, "Available: hold requests that can wait"),
+        500 | 502 => (Light::Red, "Unavailable: make no requests"),
+        _ => (Light::Green, "Available: make requests as required"),
     };
     let environment = call.state.identity.environment.as_deref().unwrap_or(UNKNOWN);
     let request_id = call.request_id.as_str();

@@ -50,8 +50,7 @@ fn rows_wait_while_another_program_holds_the_file() {
 #[test]
 fn a_full_queue_gives_the_rows_back_and_never_waits() {
     let place = place();
-    let options =
-        Options { max_queued_rows: 10, busy_timeout: Duration::from_secs(60), ..Options::default() };
+    let options = Options { max_queued_rows: 10, busy_timeout: Duration::from_mins(1), ..Options::default() };
     let store = SqliteStore::open(&place.path, options).unwrap();
     let other = Connection::open(&place.path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -60,6 +60,7 @@ impl ClientBody {
     /// A body that is sent on as it comes, or, if `held`, only once its fate is released or the upstream has had its
     /// time to ask for it.
     pub(crate) fn new(incoming: Incoming, watch: &Arc<Watch>, held: bool) -> ClientBody {
+        watch.set_answering(incoming.is_end_stream());
         let fate = (!incoming.is_end_stream()).then(|| {
             if held {
                 watch.restart(Wait::Continue);
@@ -107,8 +108,10 @@ impl Body for ClientBody {
             Poll::Ready(next) => {
                 this.watch.end(Wait::RequestBody);
                 this.watch.extend(Wait::ResponseHead);
-                if matches!(next, Some(Err(_))) {
-                    fate.failed.store(true, Relaxed);
+                match next {
+                    Some(Err(_)) => fate.failed.store(true, Relaxed),
+                    Some(Ok(_)) if !this.incoming.is_end_stream() => {}
+                    Some(Ok(_)) | None => this.watch.set_answering(true),
                 }
                 Poll::Ready(next.map(|frame| frame.map_err(ClientBodyError::Broken)))
             }
@@ -218,6 +221,7 @@ impl Body for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
+        self.watch.set_answering(false);
         self.watch.restart(Wait::RequestHead);
     }
 }

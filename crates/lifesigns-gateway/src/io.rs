@@ -17,7 +17,8 @@ use crate::watch::{Wait, Watch};
 /// who sends more than this is not waiting for an answer.
 const READS_BEFORE_CLOSE: usize = 64;
 
-/// A client's socket that notes when the client does not take what is written, and that lingers when it closes.
+/// A client's socket that notes when the client does not take what is written, that lingers when it closes, and that
+/// does not take a client that has closed its side for one that has gone.
 pub(crate) struct ClientIo {
     stream: TokioIo<TcpStream>,
     watch: Arc<Watch>,
@@ -27,6 +28,13 @@ pub(crate) struct ClientIo {
 impl ClientIo {
     pub(crate) fn new(stream: TcpStream, watch: Arc<Watch>) -> ClientIo {
         ClientIo { stream: TokioIo::new(stream), watch, closing: false }
+    }
+
+    /// Whether the client has closed its side, found out without taking anything from the socket.
+    fn has_ended(&self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0];
+        let mut buffer = tokio::io::ReadBuf::new(&mut byte);
+        matches!(self.stream.inner().poll_peek(cx, &mut buffer), Poll::Ready(Ok(0)))
     }
 
     fn note<T>(&self, written: &Poll<io::Result<T>>) {
@@ -45,6 +53,11 @@ impl Read for ClientIo {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.watch.is_answering() && !self.watch.is_overdue(Wait::HalfClosed) && self.has_ended(cx) {
+            // The watch wakes the connection when the time is up, and so does the answer's end.
+            self.watch.begin(Wait::HalfClosed);
+            return Poll::Pending;
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }

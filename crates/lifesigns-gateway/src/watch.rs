@@ -33,9 +33,11 @@ pub(crate) enum Wait {
     Continue,
     /// The client, to close after the last response.
     Close,
+    /// The answer for a client that has closed its side already.
+    HalfClosed,
 }
 
-const WAITS: [Wait; 7] = [
+const WAITS: [Wait; 8] = [
     Wait::RequestHead,
     Wait::RequestBody,
     Wait::ResponseHead,
@@ -43,11 +45,16 @@ const WAITS: [Wait; 7] = [
     Wait::Write,
     Wait::Continue,
     Wait::Close,
+    Wait::HalfClosed,
 ];
 
 /// How long the client gets to close its side once everything was said. Closing a socket with unread bytes in it
 /// would make the kernel reset the connection and lose the end of the response.
 const CLOSE: Duration = Duration::from_secs(1);
+
+/// How long an answer may still take once its client has closed its side. Some close it right after their request and
+/// read on; of one that has gone altogether nothing else is to be seen.
+const HALF_CLOSED: Duration = Duration::from_secs(2);
 
 /// The coarse clock of one worker.
 #[derive(Clone, Debug)]
@@ -86,6 +93,7 @@ impl Patience {
             Wait::ResponseHead => timeouts.response_head,
             Wait::Continue => timeouts.expect_continue,
             Wait::Close => CLOSE,
+            Wait::HalfClosed => HALF_CLOSED,
         };
         let shortest = WAITS.map(length).into_iter().min().unwrap_or(CLOSE).min(timeouts.upstream_idle);
         let tick = (shortest / 4).max(Duration::from_millis(5));
@@ -109,6 +117,7 @@ pub(crate) struct Watch {
     overdue: AtomicU8,
     aborted: AtomicBool,
     lingers: AtomicBool,
+    answering: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -120,6 +129,7 @@ impl Watch {
             overdue: AtomicU8::new(0),
             aborted: AtomicBool::new(false),
             lingers: AtomicBool::new(true),
+            answering: AtomicBool::new(false),
             waker: Mutex::new(None),
         }
     }
@@ -170,6 +180,20 @@ impl Watch {
 
     pub(crate) fn is_aborted(&self) -> bool {
         self.aborted.load(Relaxed)
+    }
+
+    /// Says whether a whole request has been read whose answer has not ended.
+    pub(crate) fn set_answering(&self, answering: bool) {
+        self.answering.store(answering, Relaxed);
+        if !answering && self.is_waiting(Wait::HalfClosed) {
+            self.end(Wait::HalfClosed);
+            // Nothing else would tell the connection that its client has no more requests.
+            self.wake();
+        }
+    }
+
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answering.load(Relaxed)
     }
 
     /// From now on the connection belongs to another protocol.

@@ -1,6 +1,5 @@
 //! Setting up.
 
-use std::collections::HashMap;
 use std::env;
 use std::io;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use lifesigns_model::identity::Identity;
 use lifesigns_model::series::NOT_APPLICABLE;
 use lifesigns_model::store::RollupStore;
 use lifesigns_model::verdict::Thresholds;
+use rustc_hash::FxHashMap;
 
 use crate::access::{Scope, Token, TokenHash};
 use crate::limit::Limiter;
@@ -213,7 +213,7 @@ impl Builder {
         let enabled = ResourceKind::ALL
             .into_iter()
             .filter(|kind| settings.resource(*kind).enabled && (has_store || !reads_store(*kind)));
-        let paths: HashMap<_, _> = enabled
+        let paths: FxHashMap<_, _> = enabled
             .map(|kind| (format!("{}{}", settings.prefix, settings.resource(kind).path), kind))
             .collect();
         let limiters = ResourceKind::ALL

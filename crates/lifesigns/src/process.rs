@@ -1,6 +1,5 @@
 //! One process that serves one API or several: what they share, and the handle that users hold.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +11,7 @@ use jiff::Timestamp;
 use lifesigns_model::identity::Identity;
 use lifesigns_model::store::{RollupStore, StoreError};
 use lifesigns_model::verdict::{Phase, Thresholds};
+use rustc_hash::FxHashMap;
 
 use crate::access::Access;
 use crate::builder::Builder;
@@ -76,7 +76,8 @@ pub(crate) struct ApiState {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) source: ProcessSource,
     pub(crate) reported: Mutex<Option<ProcessFigures>>,
-    pub(crate) paths: HashMap<String, ResourceKind>,
+    /// Only the configuration adds to it, so a hash that is fast and not keyed is safe.
+    pub(crate) paths: FxHashMap<String, ResourceKind>,
     pub(crate) limiters: Vec<Option<Limiter<Client>>>,
     /// Requests for resources, counted apart from the API's traffic.
     pub(crate) resource_requests: [AtomicU64; ResourceKind::ALL.len()],

@@ -285,3 +285,24 @@ fn a_client_that_goes_away_takes_its_request_along() {
     was_gone.recv_timeout(DEADLINE).expect("the upstream's request was not cancelled");
     assert_eq!(gateway.only_count(), (499, FailedBy::Client));
 }
+
+#[test]
+fn a_client_that_closes_its_side_after_its_request_still_gets_the_answer() {
+    let upstream = Upstream::ok();
+    let gateway = Running::before(&upstream);
+    for request in
+        ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc"]
+    {
+        let mut client = gateway.connect();
+        client.send(request);
+        client.shutdown_write();
+        assert_eq!(client.response().status(), 200, "{request:?}");
+        assert!(client.is_closed(), "there can be no other request");
+    }
+    assert!(
+        gateway
+            .counted(2)
+            .keys()
+            .all(|(_, _, status, failed_by)| (*status, *failed_by) == (200, FailedBy::Nobody))
+    );
+}

@@ -187,7 +187,6 @@ fn a_killed_gateway_loses_at_most_its_last_second() {
     const ROUNDS: usize = 20;
     const KEPT_AFTER: Duration = Duration::from_secs(1);
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
-    println!("seed {seed}");
     let mut numbers = Numbers(seed);
     let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
     let data = folder.path().join("lifesigns.db");
@@ -208,10 +207,17 @@ fn a_killed_gateway_loses_at_most_its_last_second() {
         let old_enough =
             ends.iter().filter(|end| killed_at.duration_since(**end) >= KEPT_AFTER).count() as u64;
         let kept = kept(&data) - kept_before;
-        assert!(old_enough > 0, "round {round}: too slow to tell anything");
-        assert!(old_enough <= kept, "round {round}: {old_enough} were old enough, {kept} were kept");
+        assert!(old_enough > 0, "seed {seed}, round {round}: too slow to tell anything");
+        assert!(
+            old_enough <= kept,
+            "seed {seed}, round {round}: {old_enough} were old enough, {kept} were kept"
+        );
         // Every connection may have one more exchange whose end the client never learned of.
-        assert!(kept <= ends.len() as u64 + 4, "round {round}: {} were sent, {kept} were kept", ends.len());
+        assert!(
+            kept <= ends.len() as u64 + 4,
+            "seed {seed}, round {round}: {} were sent, {kept} were kept",
+            ends.len()
+        );
         kept_before += kept;
     }
 }

@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn only_what_others_can_reach_is_an_address() {
         let check = |remote, expected: Option<&str>| {
-            assert_eq!(public_address(remote).as_deref(), expected, "{remote}")
+            assert_eq!(public_address(remote).as_deref(), expected, "{remote}");
         };
         check("https://example.org/abc/api.git", Some("https://example.org/abc/api.git"));
         check("https://user:secret@example.org/abc/api", Some("https://example.org/abc/api"));

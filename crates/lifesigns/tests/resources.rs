@@ -350,7 +350,7 @@ async fn details_count_what_has_passed_up_to_this_moment() {
     let app = app(&builder().start().unwrap());
     let client = (http::HeaderName::from_static("x-client-id"), "web");
     for id in 0..3 {
-        ask(&app, "GET", &format!("/items/{id}"), &[client.clone()]).await;
+        ask(&app, "GET", &format!("/items/{id}"), std::slice::from_ref(&client)).await;
     }
     ask(&app, "GET", "/nowhere", &[]).await;
     ask(&app, "GET", "/broken", &[]).await;

@@ -60,7 +60,6 @@ impl ClientBody {
     /// A body that is sent on as it comes, or, if `held`, only once its fate is released or the upstream has had its
     /// time to ask for it.
     pub(crate) fn new(incoming: Incoming, watch: &Arc<Watch>, held: bool) -> ClientBody {
-        watch.set_answering(incoming.is_end_stream());
         let fate = (!incoming.is_end_stream()).then(|| {
             if held {
                 watch.restart(Wait::Continue);
@@ -108,10 +107,8 @@ impl Body for ClientBody {
             Poll::Ready(next) => {
                 this.watch.end(Wait::RequestBody);
                 this.watch.extend(Wait::ResponseHead);
-                match next {
-                    Some(Err(_)) => fate.failed.store(true, Relaxed),
-                    Some(Ok(_)) if !this.incoming.is_end_stream() => {}
-                    Some(Ok(_)) | None => this.watch.set_answering(true),
+                if matches!(next, Some(Err(_))) {
+                    fate.failed.store(true, Relaxed);
                 }
                 Poll::Ready(next.map(|frame| frame.map_err(ClientBodyError::Broken)))
             }

@@ -234,6 +234,8 @@ async fn serve_client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, l
     let client = Rc::new((worker.clone(), client));
     let service = service_fn(move |request| {
         let client = client.clone();
+        // Here and not in the future, which is not polled before the connection is read again.
+        client.1.watch.set_answering(true);
         async move { Ok::<_, std::convert::Infallible>(exchange(&client.0, &client.1, request).await) }
     });
     let io = ClientIo::new(stream, watch.clone());

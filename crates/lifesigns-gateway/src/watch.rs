@@ -182,7 +182,7 @@ impl Watch {
         self.aborted.load(Relaxed)
     }
 
-    /// Says whether a whole request has been read whose answer has not ended.
+    /// Says whether there is a request whose answer has not ended.
     pub(crate) fn set_answering(&self, answering: bool) {
         self.answering.store(answering, Relaxed);
         if !answering && self.is_waiting(Wait::HalfClosed) {

@@ -40,6 +40,9 @@ pub(super) fn open_for_writing(path: &Path, busy_timeout: Duration) -> Result<Co
     refuse_newer(path, version)?;
     prepare(&connection, version).map_err(failed)?;
     migrate(&mut connection, version).map_err(failed)?;
+    // The first transaction on a fresh log waits for the medium. Better here, where nobody counts yet, than when the
+    // first rows are to be made safe.
+    connection.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     Ok(connection)
 }
 

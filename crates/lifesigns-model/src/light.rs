@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Light {
-    /// Available: make requests as required, within limits.
+    /// Available: send whatever is due, within the limits.
     #[default]
     Green,
     /// Available, but hold non-essential requests.

@@ -75,6 +75,10 @@ pub const MAX_DURATION_MINUTES: i64 = 5 * 366 * 1440;
 pub const DEFAULT_DURATION_MINUTES: i64 = 1440;
 /// Most time buckets that one time series may have.
 pub const MAX_TIME_BUCKETS: i64 = 50_000;
+/// Most groups in all the selections of one query together: about 20 MB of sums.
+pub const MAX_GROUPS: usize = 50_000;
+/// Most groups when latency is asked for: each of them holds latency buckets, 2 to 20 KB.
+pub const MAX_GROUPS_WITH_LATENCY: usize = 10_000;
 /// Highest `limit` of an aggregator.
 pub const MAX_LIMIT: i64 = 10_000;
 
@@ -97,23 +101,13 @@ impl Query {
     pub const fn filter(&self) -> &Filter {
         &self.filter
     }
-
-    /// Whether requests that a policy refused are counted.
-    pub const fn includes_policy_violations(&self) -> bool {
-        self.include_policy_violation
-    }
-
-    /// The same query for a caller who may see only what meets `condition`.
-    #[must_use]
-    pub fn restricted_to(mut self, condition: Condition) -> Query {
-        self.filter = self.filter.and(condition);
-        self
-    }
 }
 
 /// One level of an answer: what makes its groups, and what is shown of them.
 #[derive(Clone, Debug, PartialEq)]
 struct Aggregator {
+    /// Where it stands in what the caller sent, for a [`Fault`] that shows only when it is answered.
+    path: String,
     by: GroupBy,
     order: Option<Order>,
     limit: Option<usize>,

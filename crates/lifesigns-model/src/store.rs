@@ -1,6 +1,7 @@
 //! The port between whoever counts and whoever keeps: append rollups, answer a selection.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ pub trait RollupStore: Send + Sync {
     /// queued, and [`RollupStore::flush`] tells when they are safe.
     ///
     /// # Errors
-    /// [`Rejected`] gives the rows back when the queue is full; the caller keeps and merges them and comes again.
+    /// [`Rejected`] gives the rows back when the queue is full or nothing takes from it any more; the caller keeps and
+    /// merges them and comes again.
     fn append(&self, rows: Vec<RollupRow>) -> Result<(), Rejected>;
 
     /// Waits until every row taken so far would survive the death of the process, or until `patience` is over.
@@ -24,6 +26,10 @@ pub trait RollupStore: Send + Sync {
 
     /// Groups and sums what is kept. Only rows that were flushed are certain to be in it. May take as long as a
     /// disk takes, so it is never called where a probe waits.
+    ///
+    /// # Errors
+    /// When the store cannot be read; and one of which [`StoreError::is_too_many_groups`] is true, when the answer
+    /// would have more groups than the selection allows. No more than those are ever held for it.
     fn select(&self, selection: &Selection) -> Result<Selected, StoreError>;
 
     /// Figures about the store itself.
@@ -53,6 +59,9 @@ pub struct Selection {
     /// Whether latency buckets are wanted. Without them a store may leave the percentiles of the groups empty;
     /// count, sum and maximum are always right.
     pub percentiles: bool,
+    /// The most groups that the answer may have; a selection that makes more is refused. Sums are held in memory
+    /// for each of them: about 400 bytes, with latency buckets 2 to 20 KB.
+    pub max_groups: usize,
 }
 
 /// One part of a group's key.
@@ -160,18 +169,26 @@ impl Condition {
 #[derive(Debug)]
 pub struct Grouping {
     group_by: Vec<GroupBy>,
+    max_groups: usize,
     groups: BTreeMap<Vec<GroupKey>, (u64, Rollup)>,
 }
 
 impl Grouping {
     /// No rows so far.
     pub fn new(selection: &Selection) -> Grouping {
-        Grouping { group_by: selection.group_by.clone(), groups: BTreeMap::new() }
+        Grouping {
+            group_by: selection.group_by.clone(),
+            max_groups: selection.max_groups,
+            groups: BTreeMap::new(),
+        }
     }
 
     /// The sums of the group that a row with this bucket start and these labels belongs to: the number of
     /// exchanges, to be raised by the caller, and the rollup, to be merged into.
-    pub fn group(&mut self, bucket: Minute, series: &Series) -> &mut (u64, Rollup) {
+    ///
+    /// # Errors
+    /// [`StoreError::too_many_groups`] for a row that would begin one group more than the selection allows.
+    pub fn group(&mut self, bucket: Minute, series: &Series) -> Result<&mut (u64, Rollup), StoreError> {
         let key = self
             .group_by
             .iter()
@@ -180,7 +197,14 @@ impl Grouping {
                 GroupBy::Dimension(dimension) => GroupKey::Label(Arc::from(&*series.label(*dimension))),
             })
             .collect();
-        self.groups.entry(key).or_default()
+        let groups = self.groups.len();
+        match self.groups.entry(key) {
+            Entry::Occupied(group) => Ok(group.into_mut()),
+            Entry::Vacant(_) if groups >= self.max_groups => {
+                Err(StoreError::too_many_groups(self.max_groups))
+            }
+            Entry::Vacant(place) => Ok(place.insert(Default::default())),
+        }
     }
 
     /// The groups, ordered by key.
@@ -234,26 +258,50 @@ pub struct StoreStatus {
     pub bytes: u64,
 }
 
-/// Rows that were not taken because the queue is full.
+/// Rows that were not taken: the queue is full, or the store has failed for good, which [`StoreStatus::last_error`]
+/// then tells.
 #[derive(Debug)]
 pub struct Rejected(pub Vec<RollupRow>);
 
 /// A store could not do what it was asked for. What a person sees of it is decided at the edge.
 #[derive(Debug)]
 pub struct StoreError {
+    kind: Kind,
     what: String,
     source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Failed,
+    TooManyGroups,
 }
 
 impl StoreError {
     /// An error that says what could not be done.
     pub fn new(what: impl Into<String>) -> StoreError {
-        StoreError { what: what.into(), source: None }
+        StoreError { kind: Kind::Failed, what: what.into(), source: None }
     }
 
     /// An error that says what could not be done, and why.
     pub fn because(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
-        StoreError { what: what.into(), source: Some(source.into()) }
+        StoreError { kind: Kind::Failed, what: what.into(), source: Some(source.into()) }
+    }
+
+    /// The error for a selection that makes more groups than the `max_groups` it allows.
+    pub fn too_many_groups(max_groups: usize) -> StoreError {
+        let what = format!("the selection makes more than {max_groups} groups");
+        StoreError { kind: Kind::TooManyGroups, what, source: None }
+    }
+
+    /// Whether nothing is wrong with the store, but more was asked for than an answer may hold.
+    pub const fn is_too_many_groups(&self) -> bool {
+        matches!(self.kind, Kind::TooManyGroups)
+    }
+
+    /// The same error with `source` as its cause.
+    pub(crate) fn caused_by(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+        StoreError { source: Some(source.into()), ..self }
     }
 }
 
@@ -266,5 +314,43 @@ impl fmt::Display for StoreError {
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref().map(|source| &**source as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::FailedBy;
+
+    #[test]
+    fn a_group_past_the_most_is_refused_and_the_others_go_on() {
+        let series = |api: &str| Series {
+            api: api.into(),
+            api_version: "1".into(),
+            route: "/".into(),
+            method: "GET".into(),
+            status: 200,
+            client_id: "app".into(),
+            policy: None,
+            failed_by: FailedBy::Nobody,
+            instance: "one".into(),
+        };
+        let selection = Selection {
+            range: MinuteRange::new(Minute::new(0), Minute::new(9)),
+            group_by: vec![GroupBy::Dimension(Dimension::Api)],
+            filter: Filter::everything(),
+            percentiles: false,
+            max_groups: 2,
+        };
+        let mut grouping = Grouping::new(&selection);
+        for api in ["a", "b", "a"] {
+            grouping.group(Minute::new(0), &series(api)).unwrap().0 += 1;
+        }
+        let error = grouping.group(Minute::new(0), &series("c")).unwrap_err();
+        assert!(error.is_too_many_groups(), "{error}");
+        grouping.group(Minute::new(0), &series("b")).unwrap().0 += 1;
+        let counts: Vec<u64> = grouping.finish().iter().map(|group| group.count).collect();
+        assert_eq!(counts, [2, 2]);
+        assert!(!StoreError::new("no disk").is_too_many_groups());
     }
 }

@@ -6,12 +6,14 @@
 //! | share of failed exchanges at or over the red threshold | red |
 //! | share of failed exchanges at or over the amber threshold | amber |
 //! | 95th percentile of the latency at or over its threshold, where one is set | amber |
-//! | fewer exchanges than it takes to judge | traffic is silent |
+//! | fewer exchanges than it takes to judge | green; amber after failures, until something has succeeded |
+//! | nobody has judged for 5 and for 15 seconds ([`aged`]) | amber, red |
 //!
 //! Only exchanges that failed because of the gateway or the API count as failed. A light is left again only when
 //! its figure has fallen under four fifths of the threshold, so that a share which hovers there does not flap.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -81,6 +83,13 @@ pub enum Reason {
     Normal,
     /// Nothing speaks against it, but too little has passed to say more.
     LittleTraffic,
+    /// It failed when last something passed, and since then too little has passed to show that it works again.
+    Unproven,
+    /// Nobody has judged for this long; whatever was found before does not count any more.
+    Stale {
+        /// Age of the last judgement in seconds.
+        seconds: u64,
+    },
     /// Start-up is not over.
     Starting,
     /// The process is about to end.
@@ -106,6 +115,8 @@ impl fmt::Display for Reason {
         match self {
             Reason::Normal => f.write_str("Requests are served properly"),
             Reason::LittleTraffic => f.write_str("Nothing speaks against it; too little traffic to judge by"),
+            Reason::Unproven => f.write_str("It failed before, and nothing has succeeded since"),
+            Reason::Stale { seconds } => write!(f, "Nothing has been judged for {seconds} seconds"),
             Reason::Starting => f.write_str("The service is starting"),
             Reason::Draining => f.write_str("The service is about to stop"),
             Reason::Failures { share, window_seconds } => {
@@ -152,7 +163,7 @@ pub fn judge(
     thresholds: &Thresholds,
     now: Timestamp,
 ) -> Verdict {
-    let by_traffic = traffic.map(|traffic| judge_traffic(previous.light, traffic, thresholds));
+    let by_traffic = traffic.map(|traffic| judge_traffic(previous, traffic, thresholds));
     let (light, reason) = match (by_traffic.unwrap_or((Light::Green, Reason::Normal)), phase) {
         (red @ (Light::Red, _), _) => red,
         (_, Phase::Starting) => (Light::Amber, Reason::Starting),
@@ -164,10 +175,40 @@ pub fn judge(
     Verdict { light, reason, since }
 }
 
-fn judge_traffic(previous: Light, traffic: &Traffic, thresholds: &Thresholds) -> (Light, Reason) {
-    if traffic.exchanges < thresholds.minimum_exchanges.max(1) {
-        return (Light::Green, Reason::LittleTraffic);
+/// A judgement of this age counts as amber at best. It is made twice a second; a judge that has died must not leave
+/// a green light behind.
+pub const AMBER_AFTER: Duration = Duration::from_secs(5);
+
+/// A judgement of this age counts as red.
+pub const RED_AFTER: Duration = Duration::from_secs(15);
+
+/// The verdict as it counts `now`, so long after it was judged.
+pub fn aged(verdict: Verdict, age: Duration, now: Timestamp) -> Verdict {
+    let light = if age >= RED_AFTER {
+        Light::Red
+    } else if age >= AMBER_AFTER {
+        Light::Amber
+    } else {
+        Light::Green
+    };
+    if verdict.light >= light {
+        return verdict;
     }
+    Verdict { light, reason: Reason::Stale { seconds: age.as_secs() }, since: now }
+}
+
+fn judge_traffic(previous: &Verdict, traffic: &Traffic, thresholds: &Thresholds) -> (Light, Reason) {
+    if traffic.exchanges < thresholds.minimum_exchanges.max(1) {
+        // Callers who obey a red light send nothing: that must not turn it green.
+        let has_failed = matches!(previous.reason, Reason::Failures { .. } | Reason::Unproven);
+        let has_succeeded = traffic.exchanges > traffic.failures;
+        return if has_failed && !has_succeeded {
+            (Light::Amber, Reason::Unproven)
+        } else {
+            (Light::Green, Reason::LittleTraffic)
+        };
+    }
+    let previous = previous.light;
     let window_seconds = thresholds.window_seconds;
     let share = traffic.failed_share();
     let failures = Reason::Failures { share, window_seconds };
@@ -231,6 +272,33 @@ mod tests {
     fn little_traffic_is_not_judged() {
         assert_eq!(light_after(Light::Green, Phase::Ready, traffic(19, 19)), Light::Green);
         assert_eq!(light_after(Light::Green, Phase::Ready, traffic(20, 20)), Light::Red);
+    }
+
+    #[test]
+    fn a_light_that_turned_for_failures_takes_a_success_to_be_green_again() {
+        let after = |reason, exchanges, failures| {
+            let previous = Verdict { light: Light::Red, reason, since: at(0) };
+            let traffic = traffic(exchanges, failures);
+            judge(&previous, Phase::Ready, Some(&traffic), &Thresholds::default(), at(1))
+        };
+        let failing = Reason::Failures { share: 1.0, window_seconds: 60 };
+        for reason in [failing, Reason::Unproven] {
+            assert_eq!(after(reason, 0, 0).reason, Reason::Unproven);
+            assert_eq!(after(reason, 19, 19).light, Light::Amber);
+            assert_eq!(after(reason, 19, 18).light, Light::Green);
+        }
+        assert_eq!(after(Reason::Normal, 0, 0).light, Light::Green);
+        assert_eq!(after(Reason::Starting, 19, 19).light, Light::Green);
+    }
+
+    #[test]
+    fn an_old_green_is_not_green() {
+        let green = Verdict { light: Light::Green, reason: Reason::Normal, since: at(0) };
+        let light_after = |verdict, seconds| aged(verdict, Duration::from_secs(seconds), at(100)).light;
+        let lights = [0, 4, 5, 14, 15, 1000].map(|seconds| light_after(green, seconds));
+        assert_eq!(lights, [Light::Green, Light::Green, Light::Amber, Light::Amber, Light::Red, Light::Red]);
+        let red = Verdict { light: Light::Red, ..green };
+        assert_eq!(aged(red, Duration::from_secs(1000), at(100)), red, "its age and its reason are kept");
     }
 
     #[test]

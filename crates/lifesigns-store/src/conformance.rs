@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use lifesigns_model::bucket::{Minute, MinuteRange};
 use lifesigns_model::exchange::{FailedBy, Measurement};
+use lifesigns_model::query::MAX_GROUPS;
 use lifesigns_model::rollup::Rollup;
 use lifesigns_model::series::{Dimension, NOT_APPLICABLE, Series};
 use lifesigns_model::store::{
@@ -45,6 +46,7 @@ pub fn check(harness: &dyn Harness) {
     every_dimension_groups(harness);
     every_condition_filters(harness);
     labels_may_be_any_text(harness);
+    more_groups_than_the_most_are_refused(harness);
     percentiles_come_with_the_buckets_only(harness);
     counts_add_up_across_levels(harness);
     late_rows_are_added_to_closed_hours_and_days(harness);
@@ -94,6 +96,7 @@ pub fn everything(start: i64, end: i64) -> Selection {
         group_by: Vec::new(),
         filter: Filter::everything(),
         percentiles: true,
+        max_groups: MAX_GROUPS,
     }
 }
 
@@ -261,6 +264,32 @@ fn labels_may_be_any_text(harness: &dyn Harness) {
         let selection = Selection { filter, ..everything(0, 2) };
         assert_eq!(select(&*store, &selection).groups, added_up(&rows, &selection), "{text:?}");
     }
+}
+
+fn more_groups_than_the_most_are_refused(harness: &dyn Harness) {
+    let store = harness.open(Retention::default());
+    let rows: Vec<_> =
+        (0..24).flat_map(|minute| [200, 404].map(|status| row(minute, "orders", status, 5))).collect();
+    append(&*store, rows.clone());
+    let status = GroupBy::Dimension(Dimension::StatusCode);
+    for (group_by, groups) in [
+        (vec![], 1),
+        (vec![status], 2),
+        (vec![GroupBy::Interval(2)], 12),
+        (vec![GroupBy::Interval(4), status], 12),
+        // The buckets of both intervals change in 16 of the 24 minutes.
+        (vec![GroupBy::Interval(2), GroupBy::Interval(3)], 16),
+        (vec![GroupBy::Interval(1), status], 48),
+    ] {
+        let enough = Selection { group_by, max_groups: groups, ..everything(0, 24) };
+        assert_eq!(select(&*store, &enough).groups, added_up(&rows, &enough), "{:?}", enough.group_by);
+        let too_few = Selection { max_groups: groups - 1, ..enough };
+        let error = store.select(&too_few).expect_err("a refusal");
+        assert!(error.is_too_many_groups(), "{error}");
+    }
+    let filtered = Filter::everything().and(Condition::Equals(Dimension::StatusCode, "404".into()));
+    let one = Selection { group_by: vec![status], filter: filtered, max_groups: 1, ..everything(0, 24) };
+    assert_eq!(select(&*store, &one).groups, added_up(&rows, &one), "what is left out makes no group");
 }
 
 fn percentiles_come_with_the_buckets_only(harness: &dyn Harness) {

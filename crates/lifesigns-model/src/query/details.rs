@@ -10,10 +10,11 @@ use super::fault::{Fault, FaultCode, quoted, suggestion};
 use super::figures::latency_json;
 use super::parse::{check_buckets, parse_duration};
 use super::{
-    Aggregator, DEFAULT_DURATION_MINUTES, MAX_INTERVAL_MINUTES, Metrics, Query, Selection, start_before,
-    window, without_policy_violations,
+    Aggregator, DEFAULT_DURATION_MINUTES, MAX_GROUPS, MAX_GROUPS_WITH_LATENCY, MAX_INTERVAL_MINUTES, Metrics,
+    Query, Selection, start_before, window, without_policy_violations,
 };
 use crate::bucket::MinuteRange;
+use crate::exchange::FailedBy;
 use crate::rollup::Rollup;
 use crate::series::Dimension;
 use crate::store::{Condition, Filter, GroupBy, GroupKey, Selected};
@@ -95,18 +96,20 @@ impl Details {
         Ok(details)
     }
 
-    /// The query for the time series of the API with this name, or of all APIs.
+    /// The query for the time series of the API with this name, or of all APIs. The paths of its faults are names
+    /// of parameters.
     pub fn query(&self, api: Option<&str>, now: Timestamp) -> Query {
-        let aggregator = |by, aggregators| Aggregator {
+        let aggregator = |path: &str, by, aggregators| Aggregator {
+            path: path.to_owned(),
             by,
             order: None,
             limit: None,
             metrics: Metrics::default(),
             aggregators,
         };
-        let by = self.by.iter().map(|by| aggregator(GroupBy::Dimension(*by), Vec::new())).collect();
+        let by = self.by.iter().map(|by| aggregator("by", GroupBy::Dimension(*by), Vec::new())).collect();
         Query {
-            aggregators: vec![aggregator(GroupBy::Interval(self.interval_minutes), by)],
+            aggregators: vec![aggregator("interval", GroupBy::Interval(self.interval_minutes), by)],
             range: last_minutes(self.duration_minutes, now),
             filter: self.filter(api),
             include_policy_violation: self.include_policy_violation,
@@ -130,17 +133,19 @@ pub fn last_minutes(minutes: i64, now: Timestamp) -> MinuteRange {
 
 /// How many exchanges went how.
 ///
-/// `success`, `client_error` and `server_error` go by the status code and add up to `requests`.
+/// `success`, `client_error` and `server_error` add up to `requests`. They go by the status code, but for an answer
+/// that began well and that the API or the gateway broke off: it is a `server_error`. One that the client gave up
+/// stays what its status says.
 /// `policy_violation` overlaps with them: a request that a policy refused with 429 is a client error, too.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Summary {
     /// All exchanges.
     pub requests: u64,
-    /// Status below 400.
+    /// Status below 400, unless the serving side broke the answer off.
     pub success: u64,
     /// Status from 400 to 499; exchanges whose client went away are among them.
     pub client_error: u64,
-    /// Status of 500 and above.
+    /// Status of 500 and above, and answers with a status below 400 that the serving side broke off.
     pub server_error: u64,
     /// Refused by a policy, whatever the status.
     pub policy_violation: u64,
@@ -151,9 +156,10 @@ pub struct Summary {
 impl Summary {
     /// What has to be read for a summary.
     pub fn selection(range: MinuteRange, filter: Filter) -> Selection {
-        let group_by =
-            [Dimension::StatusCode, Dimension::RequestDisposition].map(GroupBy::Dimension).to_vec();
-        Selection { range, group_by, filter, percentiles: true }
+        let group_by = [Dimension::StatusCode, Dimension::RequestDisposition, Dimension::FailedBy]
+            .map(GroupBy::Dimension)
+            .to_vec();
+        Selection { range, group_by, filter, percentiles: true, max_groups: MAX_GROUPS_WITH_LATENCY }
     }
 
     /// Sums up the answer to [`Summary::selection`].
@@ -163,12 +169,16 @@ impl Summary {
     pub fn of(selected: &Selected) -> Summary {
         let mut summary = Summary::default();
         for group in &selected.groups {
-            let [GroupKey::Label(status), GroupKey::Label(disposition)] = group.key.as_slice() else {
-                panic!("a summary is made of groups by status code and disposition");
+            let [GroupKey::Label(status), GroupKey::Label(disposition), GroupKey::Label(failed_by)] =
+                group.key.as_slice()
+            else {
+                panic!("a summary is made of groups by status code, disposition and who failed");
             };
             let status: u16 = status.parse().expect("a status code is a number");
+            let failed_by = FailedBy::from_name(failed_by).expect("it is one of the known names");
             summary.requests += group.count;
             *match status {
+                ..400 if failed_by.counts_against_service() => &mut summary.server_error,
                 ..400 => &mut summary.success,
                 400..500 => &mut summary.client_error,
                 500.. => &mut summary.server_error,
@@ -196,7 +206,10 @@ impl Summary {
 
 /// What has to be read to name the apps that call most.
 pub fn top_apps_selection(range: MinuteRange, filter: Filter) -> Selection {
-    Selection { range, group_by: vec![GroupBy::Dimension(Dimension::ClientId)], filter, percentiles: true }
+    let group_by = vec![GroupBy::Dimension(Dimension::ClientId)];
+    // One group for each app, whose number is bounded where they are counted: a busy service must not lose its
+    // details for having many.
+    Selection { range, group_by, filter, percentiles: true, max_groups: MAX_GROUPS }
 }
 
 /// The `limit` apps that call most, the busiest first, from the answer to [`top_apps_selection`].

@@ -20,6 +20,11 @@ impl<'a> Element<'a> {
         Fault::new(code, path, message)
     }
 
+    /// Where it stands, such as `aggregators[0]`.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     fn wrong_type(&self, wanted: &str) -> Fault {
         let mut message = format!("must be {wanted}, found {}", described(self.value));
         if self.value.is_null() {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use crate::store::StoreError;
+
 /// The first thing that is wrong with a query. All of it may be shown to the caller who sent it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fault {
@@ -32,7 +34,7 @@ pub enum FaultCode {
     BadValue,
     /// A number or a length outside its bounds.
     OutOfRange,
-    /// More elements than a query may have.
+    /// More elements than a query may have, or more groups than an answer may have.
     TooMany,
     /// Aggregators nested deeper than a query may nest them.
     TooDeep,
@@ -59,6 +61,21 @@ impl FaultCode {
 impl Fault {
     pub(super) fn new(code: FaultCode, path: impl Into<String>, message: impl Into<String>) -> Fault {
         Fault { code, message: message.into(), path: path.into() }
+    }
+
+    /// The fault of a query whose answer would have more groups than an answer may hold, which shows only when it
+    /// is answered. `path` is the innermost element that makes the groups.
+    pub fn too_many_groups(path: impl Into<String>) -> Fault {
+        let message = "makes more groups than an answer may hold; use a shorter duration or a wider time interval, \
+                       filter, or split by fewer dimensions";
+        Fault::new(FaultCode::TooMany, path, message)
+    }
+
+    /// The fault that made a store refuse to answer; `None` when the store itself failed. Its path is known when
+    /// the selection was one of a [`Plan`](super::Plan), and `body` otherwise.
+    pub fn of_store_error(error: &StoreError) -> Option<Fault> {
+        let known = error.source().and_then(|source| source.downcast_ref::<Fault>());
+        error.is_too_many_groups().then(|| known.cloned().unwrap_or_else(|| Fault::too_many_groups("body")))
     }
 
     /// What kind of fault it is.

@@ -157,7 +157,8 @@ impl Aggregators {
         self.outer.push(by);
         let aggregators = keys.read("aggregators", |element| self.list(element))?.unwrap_or_default();
         self.outer.pop();
-        Ok(Aggregator { by, order, limit: limit.map(|limit| limit as usize), metrics, aggregators })
+        let path = element.path().to_owned();
+        Ok(Aggregator { path, by, order, limit: limit.map(|limit| limit as usize), metrics, aggregators })
     }
 
     fn group_by(&self, element: &Element<'_>, keys: &Object<'_, '_>) -> Result<GroupBy, Fault> {

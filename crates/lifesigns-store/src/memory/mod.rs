@@ -85,7 +85,7 @@ impl RollupStore for MemoryStore {
         for segment in plan.segments {
             let rows = kept.rows(segment.level).within(segment.range);
             for (start, series, packed) in rows.filter(|(_, series, _)| selection.filter.matches(series)) {
-                let (count, rollup) = grouping.group(start, series);
+                let (count, rollup) = grouping.group(start, series)?;
                 packed
                     .add_to(count, rollup, selection.percentiles)
                     .map_err(|error| StoreError::because("a row in memory could not be read", error))?;

@@ -1,6 +1,7 @@
 //! Answering a selection from the file.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use lifesigns_model::rollup::Rollup;
 use lifesigns_model::segment;
 use lifesigns_model::series::{Dimension, Series};
 use lifesigns_model::store::{
-    AnyOf, Condition, Filter, Group, GroupBy, Grouping, Selected, Selection, StoreError,
+    AnyOf, Condition, Filter, Group, GroupBy, GroupKey, Selected, Selection, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -43,7 +44,8 @@ impl SqliteReader {
     /// [`RollupStore::select`](lifesigns_model::store::RollupStore::select).
     ///
     /// # Errors
-    /// When the file cannot be read; the message says what can be done about it.
+    /// When the file cannot be read; the message says what can be done about it. When there would be more groups
+    /// than the selection allows.
     pub fn select(&self, selection: &Selection) -> Result<Selected, StoreError> {
         // The lock is held only to take a connection and to give it back, so selections run side by side.
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -54,11 +56,12 @@ impl SqliteReader {
         let selected = reader
             .select(selection)
             .map_err(|error| explain(&self.path, "the store could not be read", error))?;
+        let selected = selected.ok_or_else(|| StoreError::too_many_groups(selection.max_groups));
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_CONNECTIONS {
             idle.push(reader);
         }
-        Ok(selected)
+        selected
     }
 
     /// Closes the connections that are not in use.
@@ -80,7 +83,8 @@ impl Reader {
         Ok(Reader { connection: open_for_reading(path, busy_timeout)?, known: HashMap::new() })
     }
 
-    fn select(&mut self, selection: &Selection) -> rusqlite::Result<Selected> {
+    /// `None` when there would be more groups than the selection allows.
+    fn select(&mut self, selection: &Selection) -> rusqlite::Result<Option<Selected>> {
         if self.known.len() > MAX_KNOWN_SERIES {
             self.known.clear();
         }
@@ -105,28 +109,33 @@ impl Reader {
                         Ok(series)
                     })?;
                     let Some(labels) = labels else { continue };
-                    let (count, rollup) = sums.total(labels, Minute::new(row.get(0)?));
+                    let Some((count, rollup)) = sums.total(labels, Minute::new(row.get(0)?)) else {
+                        return Ok(None);
+                    };
                     rows::packed(row, 2, selection.percentiles)?
                         .add_to(count, rollup, selection.percentiles)
                         .map_err(|error| damaged(8, error))?;
                 }
             }
         }
-        Ok(Selected { groups: sums.finish(), range: plan.range })
+        Ok(Some(Selected { groups: sums.finish(), range: plan.range }))
     }
 }
 
 /// Sums of a selection by small numbers. Labels become a group's key once for each group and not for each row.
 struct Sums<'s> {
     selection: &'s Selection,
-    /// Minutes in which all intervals have a common bucket; `None` without an interval.
-    step: Option<i64>,
+    intervals: Vec<i64>,
     /// For each series the number of its labels; `None` for one that the filter leaves out.
     by_series: HashMap<i64, Option<usize>>,
     by_labels: HashMap<Vec<String>, usize>,
     /// For each number of labels a series that has them.
     examples: Vec<Arc<Series>>,
-    totals: HashMap<(usize, Minute), (u64, Rollup)>,
+    /// Numbers of the buckets, one for each interval.
+    by_buckets: HashMap<Vec<Minute>, usize>,
+    /// The last minute and the number of its buckets: rows come in the order of their minutes.
+    last: Option<(Minute, usize)>,
+    totals: HashMap<(usize, usize), (u64, Rollup)>,
 }
 
 impl<'s> Sums<'s> {
@@ -137,10 +146,12 @@ impl<'s> Sums<'s> {
         });
         Sums {
             selection,
-            step: intervals.reduce(greatest_common_divisor),
+            intervals: intervals.collect(),
             by_series: HashMap::new(),
             by_labels: HashMap::new(),
             examples: Vec::new(),
+            by_buckets: HashMap::new(),
+            last: None,
             totals: HashMap::new(),
         }
     }
@@ -168,24 +179,50 @@ impl<'s> Sums<'s> {
         Ok(labels)
     }
 
-    fn total(&mut self, labels: usize, start: Minute) -> &mut (u64, Rollup) {
-        let bucket = self.step.map_or(Minute::new(0), |step| start.floor(step));
-        self.totals.entry((labels, bucket)).or_default()
+    /// The sums of one group; `None` for one group more than the selection allows.
+    fn total(&mut self, labels: usize, start: Minute) -> Option<&mut (u64, Rollup)> {
+        let buckets = match self.last {
+            Some((minute, buckets)) if minute == start => buckets,
+            _ => {
+                let buckets = self.intervals.iter().map(|interval| start.floor(*interval)).collect();
+                let next = self.by_buckets.len();
+                *self.by_buckets.entry(buckets).or_insert(next)
+            }
+        };
+        self.last = Some((start, buckets));
+        let groups = self.totals.len();
+        match self.totals.entry((labels, buckets)) {
+            Entry::Occupied(total) => Some(total.into_mut()),
+            Entry::Vacant(_) if groups >= self.selection.max_groups => None,
+            Entry::Vacant(place) => Some(place.insert(Default::default())),
+        }
     }
 
     fn finish(self) -> Vec<Group> {
-        let mut grouping = Grouping::new(self.selection);
-        for ((labels, bucket), (count, rollup)) in self.totals {
-            let total = grouping.group(bucket, &self.examples[labels]);
-            total.0 = total.0.saturating_add(count);
-            total.1.merge(&rollup);
+        let mut starts = vec![Vec::new(); self.by_buckets.len()];
+        for (buckets, number) in self.by_buckets {
+            starts[number] = buckets;
         }
-        grouping.finish()
+        let mut groups: Vec<Group> = self
+            .totals
+            .into_iter()
+            .filter(|(_, (count, _))| *count > 0)
+            .map(|((labels, buckets), (count, rollup))| {
+                let mut starts = starts[buckets].iter();
+                let key = self.selection.group_by.iter().map(|by| match by {
+                    GroupBy::Interval(_) => {
+                        GroupKey::Bucket(*starts.next().expect("a bucket for each interval"))
+                    }
+                    GroupBy::Dimension(dimension) => {
+                        GroupKey::Label(Arc::from(&*self.examples[labels].label(*dimension)))
+                    }
+                });
+                Group { key: key.collect(), count, rollup }
+            })
+            .collect();
+        groups.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+        groups
     }
-}
-
-fn greatest_common_divisor(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// The numbers of the APIs that the filter can let through: the key of the rows begins with them.

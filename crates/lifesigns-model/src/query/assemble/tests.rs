@@ -44,7 +44,7 @@ fn select(exchanges: &[Exchange], selection: &Selection) -> Selected {
     let mut grouping = Grouping::new(selection);
     for exchange in exchanges {
         if selection.range.contains(exchange.minute) && selection.filter.matches(&exchange.series) {
-            let (count, rollup) = grouping.group(exchange.minute, &exchange.series);
+            let (count, rollup) = grouping.group(exchange.minute, &exchange.series).unwrap();
             *count += 1;
             rollup.record(&exchange.measurement);
         }

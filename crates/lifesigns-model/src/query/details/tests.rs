@@ -103,14 +103,16 @@ fn policy_violations_are_left_out_of_everything_on_demand() {
 #[test]
 fn a_summary_counts_every_exchange_once_by_status_and_policy_violations_besides() {
     let summary = Summary::of(&selected(vec![
-        group(&["200", "processed"], 5, 1000),
-        group(&["302", "processed"], 1, 1000),
-        group(&["399", "policy_violation"], 1, 1000),
-        group(&["400", "processed"], 2, 1000),
-        group(&["429", "policy_violation"], 3, 1000),
-        group(&["499", "processed"], 1, 1000),
-        group(&["500", "processed"], 4, 9000),
-        group(&["503", "policy_violation"], 1, 1000),
+        group(&["200", "processed", "nobody"], 4, 1000),
+        group(&["200", "processed", "client"], 1, 1000),
+        group(&["302", "processed", "nobody"], 1, 1000),
+        group(&["399", "policy_violation", "nobody"], 1, 1000),
+        group(&["400", "processed", "client"], 1, 1000),
+        group(&["404", "processed", "upstream"], 1, 1000),
+        group(&["429", "policy_violation", "client"], 3, 1000),
+        group(&["499", "processed", "client"], 1, 1000),
+        group(&["500", "processed", "upstream"], 4, 9000),
+        group(&["503", "policy_violation", "client"], 1, 1000),
     ]));
     assert_eq!(summary.requests, 18);
     assert_eq!((summary.success, summary.client_error, summary.server_error), (7, 6, 5));
@@ -119,6 +121,18 @@ fn a_summary_counts_every_exchange_once_by_status_and_policy_violations_besides(
     assert_eq!(json["requests"], 18);
     assert_eq!(json["latency_ms"]["mean"], 2.778);
     assert_eq!(json["latency_ms"]["max"], 9.0);
+}
+
+#[test]
+fn an_answer_that_the_serving_side_broke_off_is_a_server_error() {
+    let summary = Summary::of(&selected(vec![
+        group(&["200", "processed", "client"], 1, 1000),
+        group(&["200", "processed", "gateway"], 2, 1000),
+        group(&["200", "processed", "nobody"], 4, 1000),
+        group(&["206", "processed", "upstream"], 8, 1000),
+    ]));
+    assert_eq!((summary.success, summary.client_error, summary.server_error), (5, 0, 10));
+    assert_eq!(summary.requests, 15);
 }
 
 #[test]
@@ -150,7 +164,7 @@ fn the_busiest_apps_come_first_and_equals_by_name() {
 fn the_selections_ask_for_what_their_readers_expect() {
     let range = last_minutes(60, now());
     let selection = Summary::selection(range, Filter::everything());
-    assert_eq!((selection.range, selection.group_by.len(), selection.percentiles), (range, 2, true));
+    assert_eq!((selection.range, selection.group_by.len(), selection.percentiles), (range, 3, true));
     let selection = top_apps_selection(range, Filter::everything());
     assert_eq!(selection.group_by, [GroupBy::Dimension(Dimension::ClientId)]);
     assert!(selection.percentiles);

@@ -37,7 +37,7 @@ fn the_example_of_the_source_is_understood() {
     let query = Query::parse_bytes(source_example().to_string().as_bytes(), at(NOW)).unwrap();
     assert_eq!(query.range().start, minute("2024-03-18T19:25:00Z"));
     assert_eq!(query.range().end, minute("2024-03-19T19:26:00Z"));
-    assert!(query.includes_policy_violations());
+    assert!(query.include_policy_violation);
     let selections = query.plan().selections;
     assert_eq!(selections.len(), 1);
     assert_eq!(selections[0].group_by, [GroupBy::Interval(60), GroupBy::Dimension(Dimension::StatusCode)]);
@@ -53,7 +53,7 @@ fn what_is_left_out_has_a_default() {
     let query = parse(&json!({"aggregators": [{"dimension": "method"}]})).unwrap();
     assert_eq!(query.range().start, minute("2024-03-18T20:00:00Z"));
     assert_eq!(query.range().end, minute("2024-03-19T20:01:00Z"));
-    assert!(query.includes_policy_violations());
+    assert!(query.include_policy_violation);
     assert_eq!(*query.filter(), Filter::everything());
 }
 
@@ -70,7 +70,7 @@ fn policy_violations_can_be_left_out() {
     let mut body = source_example();
     body["include_policy_violation"] = json!(false);
     let query = parse(&body).unwrap();
-    assert!(!query.includes_policy_violations());
+    assert!(!query.include_policy_violation);
     let processed = Condition::Equals(Dimension::RequestDisposition, "processed".into());
     assert_eq!(query.filter().all.last().unwrap().any, [processed]);
 }

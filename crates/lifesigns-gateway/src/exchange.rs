@@ -1,6 +1,12 @@
 //! The whole way of one request.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    net::IpAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use bytes::Bytes;
 use http::{
@@ -14,6 +20,7 @@ use lifesigns::{
     resources::{self, Caller, normalize_path, request_id},
 };
 use lifesigns_model::exchange::FailedBy;
+use tracing::Level;
 
 use crate::{
     body::{AnswerBody, ClientBody, Content},
@@ -68,7 +75,8 @@ pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<
     };
     if let Some((api, resource)) = find_resource(worker, client.listener, target, &normalized) {
         let body = ClientBody::new(incoming, &client.watch, false);
-        let caller = Caller { peer: Some(client.peer), listener: client.listener };
+        let named = if worker.trust_forwarded { headers::forwarded_for(&parts.headers) } else { None };
+        let caller = Caller { peer: named.or(Some(client.peer)), listener: client.listener };
         parts.headers.insert(X_REQUEST_ID, request_id);
         return own(resources::answer(api, resource, caller, Request::from_parts(parts, body)).await);
     }
@@ -76,11 +84,12 @@ pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<
         return own(rescue::no_api(&request_id));
     };
 
+    log_passage(target, &parts, &request_id);
     let mut exchange = target.api.begin(&parts.method, &parts.headers);
     set_route(&mut exchange, target, &normalized);
     parts.uri = target.outgoing(&uri, &normalized);
     let way = Way { worker, client, target, request_id: &request_id };
-    match way.forward(&mut exchange, parts, incoming).await {
+    match until_cut_off(&client.watch, way.forward(&mut exchange, parts, incoming)).await {
         Ok(mut response) => {
             let status = response.status();
             *response.version_mut() = Version::HTTP_11;
@@ -92,13 +101,40 @@ pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<
             })
         }
         Err(failure) => {
-            let response = rescue::rescue(&failure, target.api.name(), &request_id);
+            let response = rescue::rescue(&failure, target, &request_id);
             let status = response.status();
             response.map(|body| {
                 let body = Content::Rescued(exchange.answer(status, failure.failed_by(), body));
                 AnswerBody::new(body, client.watch.clone())
             })
         }
+    }
+}
+
+/// What comes of it, unless the gateway's end comes first.
+async fn until_cut_off<T>(
+    watch: &Watch,
+    forwarding: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut forwarding = pin!(forwarding);
+    poll_fn(
+        |cx| {
+            if watch.is_cut_off() { Poll::Ready(Err(Failure::CutOff)) } else { forwarding.as_mut().poll(cx) }
+        },
+    )
+    .await
+}
+
+/// Tells of one request that goes to an API, with what finds it again in the logs of others.
+fn log_passage(target: &Target, parts: &Parts, request_id: &HeaderValue) {
+    if tracing::enabled!(Level::DEBUG) {
+        tracing::debug!(
+            request_id = request_id.to_str().unwrap_or_default(),
+            traceparent = headers::trace_parent(&parts.headers).unwrap_or_default(),
+            api = target.api.name(),
+            method = %parts.method,
+            "request sent on"
+        );
     }
 }
 

@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
 
 use crate::{
+    complaints::Complaints,
     config::Config,
     routing::{Router, Target},
     serve::{self, Phase, Worker},
@@ -77,12 +78,16 @@ impl Gateway {
     pub async fn run(self, shutdown: impl Future + Send) -> io::Result<()> {
         let (phase, in_phase) = watch::channel(Phase::Serving);
         let mut admin = self.admin;
+        let complaints: Arc<[Arc<Complaints>]> =
+            self.config.routes.iter().map(|_| Arc::new(Complaints::new())).collect();
         let mut ends = Vec::with_capacity(self.listeners.len());
         for (number, listener) in self.listeners.into_iter().enumerate() {
             let mut listeners = vec![(listener, Listener::Public)];
             listeners.extend(admin.take().map(|listener| (listener, Listener::Admin)));
             let (config, lifesigns) = (self.config.clone(), self.lifesigns.clone());
-            let make = move || Worker::new(&config, lifesigns.clone(), router(&config, &lifesigns));
+            let complaints = complaints.clone();
+            let make =
+                move || Worker::new(&config, lifesigns.clone(), router(&config, &lifesigns, &complaints));
             ends.push(serve::start(number, listeners, in_phase.clone(), make)?);
         }
 
@@ -126,10 +131,11 @@ fn check(config: &Config, lifesigns: &Lifesigns) -> io::Result<()> {
     Ok(())
 }
 
-fn router(config: &Config, lifesigns: &Lifesigns) -> Router {
-    let targets = config.routes.iter().enumerate().filter_map(|(upstream, route)| {
+fn router(config: &Config, lifesigns: &Lifesigns, complaints: &[Arc<Complaints>]) -> Router {
+    let routes = config.routes.iter().zip(complaints).enumerate();
+    let targets = routes.filter_map(|(upstream, (route, complaints))| {
         let api = lifesigns.apis().find(|api| api.name() == route.api)?;
-        Some(Target::new(route, api, upstream))
+        Some(Target::new(route, api, upstream, complaints.clone()))
     });
     Router::new(targets.collect())
 }

@@ -1,9 +1,12 @@
 //! The fields of a message's head that change on the way.
 
+use std::net::{IpAddr, SocketAddr};
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA},
 };
+use lifesigns::resources::is_trace_parent;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -78,9 +81,7 @@ pub(crate) fn for_upstream(headers: &mut HeaderMap, passage: &Passage<'_>) {
         headers.insert(HOST, host.clone());
     }
     headers.insert(X_REQUEST_ID, passage.request_id.clone());
-    if let Some(trace) = headers.get(TRACEPARENT)
-        && !(is_traceparent(trace.as_bytes()) && headers.get_all(TRACEPARENT).iter().nth(1).is_none())
-    {
+    if headers.contains_key(TRACEPARENT) && trace_parent(headers).is_none() {
         headers.remove(TRACEPARENT);
         headers.remove(TRACESTATE);
     }
@@ -215,17 +216,50 @@ fn is_host(host: &[u8]) -> bool {
     host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte))
 }
 
-/// The first form of a trace parent, or a later one that begins like it (W3C Trace Context §3.2).
-fn is_traceparent(value: &[u8]) -> bool {
-    let is_hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
-    let Some((head, rest)) = value.split_at_checked(55) else { return false };
-    let (version, trace, parent, flags) = (&head[..2], &head[3..35], &head[36..52], &head[53..]);
-    let is_known = version == b"00";
-    [version, trace, parent, flags].into_iter().all(is_hex)
-        && [head[2], head[35], head[52]] == *b"---"
-        && version != b"ff"
-        && !is_zero(trace)
-        && !is_zero(parent)
-        && (rest.is_empty() || (!is_known && rest[0] == b'-'))
+/// The trace parent, if there is one and only one and it is well-formed (W3C Trace Context §3.2).
+pub(crate) fn trace_parent(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    value.to_str().ok().filter(|value| is_trace_parent(value))
+}
+
+/// The client that a proxy in front of the gateway names: the last address in `X-Forwarded-For`, which is what the
+/// nearest one saw itself.
+pub(crate) fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.rsplit(',')).find_map(|member| address(member.trim()))
+}
+
+/// An address, which some write with a port or in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_address_that_was_forwarded_is_the_clients() {
+        let check = |lines: &[&'static str], expected: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(X_FORWARDED_FOR, HeaderValue::from_static(line));
+            }
+            assert_eq!(forwarded_for(&headers), expected.map(|text| text.parse().unwrap()), "{lines:?}");
+        };
+        check(&[], None);
+        check(&["", "unknown"], None);
+        check(&["192.0.2.1"], Some("192.0.2.1"));
+        check(&["192.0.2.1, 192.0.2.2"], Some("192.0.2.2"));
+        check(&["192.0.2.1", "192.0.2.2,192.0.2.3"], Some("192.0.2.3"));
+        check(&["192.0.2.1, unknown"], Some("192.0.2.1"));
+        check(&["192.0.2.1:4711"], Some("192.0.2.1"));
+        check(&["2001:db8::1"], Some("2001:db8::1"));
+        check(&["[2001:db8::1]"], Some("2001:db8::1"));
+        check(&["[2001:db8::1]:4711"], Some("2001:db8::1"));
+        check(&["::ffff:192.0.2.1"], Some("192.0.2.1"));
+    }
 }

@@ -12,11 +12,13 @@
 //! | `routing` | which API it is for, and the path under which that API sees it |
 //! | `headers` | what changes in a head on its way |
 //! | `forward`, `pool`, `body` | to the upstream and back |
+//! | `complaints` | how often a fault that comes with every request is told |
 //! | `rescue` | the only place that turns an error into a response |
 //! | `tunnel` | other protocols |
 //! | `watch`, `io` | who is being waited for, and for how long |
 
 mod body;
+mod complaints;
 mod config;
 mod exchange;
 mod forward;

@@ -12,8 +12,9 @@ use http::{
 };
 use http_body_util::Full;
 use lifesigns_model::exchange::FailedBy;
+use tracing::Level;
 
-use crate::headers::X_REQUEST_ID;
+use crate::{headers::X_REQUEST_ID, routing::Target};
 
 /// Why a request did not get an answer from its upstream.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) enum Failure {
     UnaskedUpgrade,
     /// It did not begin to answer in time.
     ResponseTimeout,
+    /// The gateway ended before it was answered.
+    CutOff,
     /// The client broke off its request's body, or sent what is no body.
     BadRequestBody,
     /// The client stopped sending its request's body.
@@ -42,6 +45,7 @@ impl Failure {
                 StatusCode::BAD_GATEWAY
             }
             Failure::ConnectTimeout | Failure::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Failure::CutOff => StatusCode::SERVICE_UNAVAILABLE,
             Failure::BadRequestBody => StatusCode::BAD_REQUEST,
             Failure::RequestBodyTimeout => StatusCode::REQUEST_TIMEOUT,
         }
@@ -63,6 +67,7 @@ impl Failure {
                 "The API behind this gateway did not give a valid answer."
             }
             Failure::ResponseTimeout => "The API behind this gateway did not answer in time.",
+            Failure::CutOff => "This gateway ended before the API behind it had answered.",
             Failure::BadRequestBody => "The body of the request is broken.",
             Failure::RequestBodyTimeout => "The body of the request did not arrive in time.",
         }
@@ -77,6 +82,7 @@ impl fmt::Display for Failure {
             Failure::BadResponse(_) => "no valid response from the upstream",
             Failure::UnaskedUpgrade => "the upstream switched protocols without having been asked to",
             Failure::ResponseTimeout => "the upstream did not begin to answer in time",
+            Failure::CutOff => "the gateway ended before the upstream had answered",
             Failure::BadRequestBody => "the request's body is broken",
             Failure::RequestBodyTimeout => "the request's body did not arrive in time",
         })
@@ -94,13 +100,24 @@ impl Error for Failure {
 }
 
 /// The answer to a request whose upstream gave none.
-pub(crate) fn rescue(failure: &Failure, api: &str, request_id: &HeaderValue) -> Response<Full<Bytes>> {
-    let cause = failure.source().map(describe).unwrap_or_default();
-    let request_id_text = request_id.to_str().unwrap_or_default();
-    if failure.failed_by() == FailedBy::Gateway {
-        tracing::warn!(api, request_id = request_id_text, cause, "{failure}");
-    } else {
-        tracing::debug!(api, request_id = request_id_text, cause, "{failure}");
+pub(crate) fn rescue(failure: &Failure, target: &Target, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    let is_ours = failure.failed_by() == FailedBy::Gateway;
+    let untold = if is_ours { target.complaints.note() } else { None };
+    if untold.is_some() || tracing::enabled!(Level::DEBUG) {
+        let cause = failure.source().map(describe).unwrap_or_default();
+        let (api, request_id) = (target.api.name(), request_id.to_str().unwrap_or_default());
+        match untold {
+            Some(0) => tracing::warn!(api, request_id, cause, "{failure}"),
+            Some(untold) => {
+                tracing::warn!(
+                    api,
+                    request_id,
+                    cause,
+                    "{failure}; {untold} more requests failed since the last such line"
+                );
+            }
+            None => tracing::debug!(api, request_id, cause, "{failure}"),
+        }
     }
     problem(failure.status(), failure.detail(), request_id)
 }

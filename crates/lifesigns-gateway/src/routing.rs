@@ -1,13 +1,13 @@
 //! Which API a request is for, and the path under which that API sees it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 use lifesigns::{Api, resources::normalize_path};
 use lifesigns_model::route::Templates;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::config::Route;
+use crate::{complaints::Complaints, config::Route};
 
 /// What may stand unencoded in a path (RFC 3986 §3.3).
 const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -34,6 +34,8 @@ const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
 pub(crate) struct Target {
     /// The API as a subject of health resources and of counting.
     pub(crate) api: Api,
+    /// What was wrong with it lately.
+    pub(crate) complaints: Arc<Complaints>,
     /// Place of the upstream among those of the gateway.
     pub(crate) upstream: usize,
     /// Whether the upstream gets the client's `Host`.
@@ -50,7 +52,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn new(route: &Route, api: Api, upstream: usize) -> Target {
+    pub(crate) fn new(route: &Route, api: Api, upstream: usize, complaints: Arc<Complaints>) -> Target {
         let prefix = match normalize_path(&route.prefix).as_ref() {
             "/" => String::new(),
             path => path.to_owned(),
@@ -59,6 +61,7 @@ impl Target {
         let encoded = utf8_percent_encode(&prefix, NOT_IN_A_PATH).to_string();
         Target {
             api,
+            complaints,
             upstream,
             preserve_host: route.preserve_host,
             templates: route.templates.clone(),
@@ -85,8 +88,7 @@ impl Target {
     /// The request target to send on. The path is left as the client wrote it wherever that means the same to the
     /// upstream as it meant to the routing.
     pub(crate) fn outgoing(&self, uri: &Uri, normalized: &str) -> Uri {
-        let is_unchanged =
-            self.prefix.is_empty() || (self.stripped.is_none() && self.fits_raw(uri.path(), normalized));
+        let is_unchanged = self.prefix.is_empty() || (self.stripped.is_none() && self.fits_raw(uri.path()));
         if self.base.is_empty() && is_unchanged {
             return uri.clone();
         }
@@ -103,10 +105,10 @@ impl Target {
             // Only the asterisk form of OPTIONS is not a path (RFC 9112 §3.2.4).
             return if raw.is_empty() { Cow::Borrowed("/") } else { Cow::Borrowed(raw) };
         }
-        if self.prefix.is_empty() {
+        if self.prefix.is_empty() && self.base.is_empty() {
             return Cow::Borrowed(raw);
         }
-        if !self.fits_raw(raw, normalized) {
+        if !self.fits_raw(raw) {
             let seen = self.seen_by_api(normalized);
             return Cow::Owned(utf8_percent_encode(seen, NOT_IN_A_PATH).to_string());
         }
@@ -120,12 +122,12 @@ impl Target {
     }
 
     /// Whether the raw path begins with the prefix literally and what follows does not lead out of it.
-    fn fits_raw(&self, raw: &str, normalized: &str) -> bool {
+    fn fits_raw(&self, raw: &str) -> bool {
         let Some(rest) = raw.strip_prefix(self.prefix.as_str()) else { return false };
         if !(rest.is_empty() || rest.starts_with('/')) {
             return false;
         }
-        rest.is_empty() || normalize_path(rest) == self.relative(normalized)
+        !climbs(rest)
     }
 
     fn covers(&self, host: Option<&str>, normalized: &str) -> bool {
@@ -159,15 +161,47 @@ impl Router {
         self.targets.iter().find(|target| target.covers(host, normalized))
     }
 
-    /// The API whose own resources an operator asks for: under its path prefix or under `/{name}`. With it, the path
-    /// that is left.
+    /// The API whose own resources an operator asks for: under `/{name}` or, if no API has that name, under a path
+    /// prefix that no other API shares. With it, the path that is left.
     pub(crate) fn find_for_operator<'p>(&self, normalized: &'p str) -> Option<(&Target, &'p str)> {
-        self.targets.iter().find_map(|target| {
-            let by_prefix = (!target.prefix.is_empty()).then(|| behind(normalized, &target.prefix)).flatten();
-            let by_name = || behind(normalized.strip_prefix('/')?, target.api.name());
-            by_prefix.or_else(by_name).map(|rest| (target, rest))
-        })
+        let by_name = |target: &Target| behind(normalized.strip_prefix('/')?, target.api.name());
+        if let Some(named) = self.targets.iter().find_map(|target| Some((target, by_name(target)?))) {
+            return Some(named);
+        }
+        let by_prefix = |target: &Target| behind(normalized, &target.prefix);
+        let is_candidate = |target: &&Target| !target.prefix.is_empty() && by_prefix(target).is_some();
+        let found = self.targets.iter().filter(is_candidate).max_by_key(|target| target.prefix.len())?;
+        let is_shared = self
+            .targets
+            .iter()
+            .any(|other| other.prefix == found.prefix && other.api.name() != found.api.name());
+        (!is_shared).then_some((found, by_prefix(found)?))
     }
+}
+
+/// Whether a path leads above its own beginning, either for a server that takes an encoded slash for a slash or for
+/// one that does not. Both take an encoded dot for a dot (RFC 3986 §6.2.2.2).
+fn climbs(path: &str) -> bool {
+    if !path.contains("..") && !path.contains('%') {
+        return false;
+    }
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    leads_up(decoded.split('/').map(Cow::Borrowed))
+        || leads_up(path.split('/').map(|segment| percent_decode_str(segment).decode_utf8_lossy()))
+}
+
+/// Empty segments do not count, since there are servers that drop them.
+fn leads_up<'s>(segments: impl Iterator<Item = Cow<'s, str>>) -> bool {
+    let mut depth = 0_usize;
+    for segment in segments {
+        match segment.as_ref() {
+            "" | "." => {}
+            ".." if depth == 0 => return true,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
 }
 
 /// What is behind a prefix that ends with a segment; at least `/`.

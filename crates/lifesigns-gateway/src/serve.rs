@@ -32,6 +32,9 @@ use crate::{
     watch::{Patience, Ticks, Wait, Watch},
 };
 
+/// How long those whose exchange is cut off before it was answered have to take the answer that says so.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
 /// One thread's share of the gateway. Nothing in it is shared with another thread.
 pub(crate) struct Worker {
     pub(crate) lifesigns: Lifesigns,
@@ -132,7 +135,11 @@ async fn serve(
     worker.clients.close();
     tokio::select! {
         () = worker.clients.gone() => {}
-        () = reaches(&mut phase, Phase::Ended) => {}
+        () = reaches(&mut phase, Phase::Ended) => {
+            worker.clients.cut_off();
+            // Who is still there afterwards has had its time.
+            let _ = tokio::time::timeout(LAST_WORD, worker.clients.gone()).await;
+        }
     }
     Ok(())
 }
@@ -302,6 +309,12 @@ impl Clients {
         self.is_closing.set(true);
         for watch in self.present.borrow().values() {
             watch.wake();
+        }
+    }
+
+    fn cut_off(&self) {
+        for watch in self.present.borrow().values() {
+            watch.cut_off();
         }
     }
 

@@ -116,6 +116,7 @@ pub(crate) struct Watch {
     since: [AtomicU32; WAITS.len()],
     overdue: AtomicU8,
     aborted: AtomicBool,
+    cut_off: AtomicBool,
     lingers: AtomicBool,
     answering: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -128,6 +129,7 @@ impl Watch {
             since: Default::default(),
             overdue: AtomicU8::new(0),
             aborted: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
             lingers: AtomicBool::new(true),
             answering: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -180,6 +182,16 @@ impl Watch {
 
     pub(crate) fn is_aborted(&self) -> bool {
         self.aborted.load(Relaxed)
+    }
+
+    /// The gateway ends: what has no answer yet gets one that says so.
+    pub(crate) fn cut_off(&self) {
+        self.cut_off.store(true, Relaxed);
+        self.wake();
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Relaxed)
     }
 
     /// Says whether there is a request whose answer has not ended.

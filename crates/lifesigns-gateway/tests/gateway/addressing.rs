@@ -154,6 +154,48 @@ fn the_upstream_can_have_its_own_host_and_base() {
 }
 
 #[test]
+fn no_spelling_of_a_path_leads_out_of_the_base() {
+    let upstream = Upstream::ok();
+    let based = |route: Route| Route {
+        upstream: format!("http://{}/v1", upstream.address).parse().unwrap(),
+        ..route
+    };
+    let gateway = Running::with(vec![based(route("rest", upstream.address))], |_| {});
+    let mounted = Running::with(vec![based(under("users", "/users", &upstream))], |_| {});
+    let check = |gateway: &Running, target: &str, seen: &str| {
+        assert_eq!(gateway.connect().get(target).status(), 200, "{target}");
+        assert_eq!(upstream.seen().pop().unwrap().target(), seen, "{target}");
+    };
+    for (target, seen) in [
+        ("/../admin", "/v1/admin"),
+        ("/%2e%2e/admin", "/v1/admin"),
+        ("/.%2E/admin?a=/..", "/v1/admin?a=/.."),
+        ("/..%2fadmin", "/v1/admin"),
+        ("/%2e%2e%2fadmin", "/v1/admin"),
+        ("/..", "/v1/"),
+        ("/a/../../admin", "/v1/admin"),
+        ("/a//../../admin", "/v1/admin"),
+        ("/./../admin", "/v1/admin"),
+        // Two segments for a server that decodes before it splits, one for another.
+        ("/a%2fb/../../admin", "/v1/admin"),
+        // What stays below the base is left as it was written.
+        ("/a/../b/", "/v1/a/../b/"),
+        ("/a%2Fb//c/", "/v1/a%2Fb//c/"),
+        ("/a..b/...", "/v1/a..b/..."),
+        ("/", "/v1/"),
+    ] {
+        check(&gateway, target, seen);
+    }
+    for (target, seen) in [
+        ("/users/a%2fb/../../admin", "/v1/admin"),
+        ("/users/../users/1", "/v1/1"),
+        ("/users/a/../b", "/v1/a/../b"),
+    ] {
+        check(&mounted, target, seen);
+    }
+}
+
+#[test]
 fn a_route_to_an_unknown_api_is_refused_at_once() {
     let lifesigns =
         lifesigns::Lifesigns::builder("gateway").api(lifesigns::ApiOptions::new("polls")).start().unwrap();

@@ -189,7 +189,7 @@ fn paths_that_do_not_exist_make_no_routes() {
         assert_eq!(client.get(&format!("/{word}")).status(), 404);
     }
     let routes: Vec<String> = gateway.counted(3).into_keys().map(|(_, route, _, _)| route).collect();
-    assert_eq!(routes, ["_other_"]);
+    assert_eq!(routes, ["_na_"]);
 }
 
 #[test]

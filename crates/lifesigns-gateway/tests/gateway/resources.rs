@@ -43,6 +43,43 @@ fn each_api_has_its_resources_at_its_own_base() {
 }
 
 #[test]
+fn operators_find_an_api_by_its_name_first_and_never_by_a_path_of_several() {
+    let upstream = Upstream::ok();
+    let under = |name: &str, host: Option<&str>, prefix: &str| Route {
+        host: host.map(str::to_owned),
+        prefix: prefix.to_owned(),
+        ..route(name, upstream.address)
+    };
+    let gateway = Running::with(
+        vec![
+            under("users", None, "/polls"),
+            under("polls", None, "/votes"),
+            under("inner", None, "/votes/inside"),
+            under("here", Some("here.example.com"), "/same"),
+            under("there", Some("there.example.com"), "/same"),
+        ],
+        |config| config.admin = Some(([127, 0, 0, 1], 0).into()),
+    );
+    let mut operator = Client::to(gateway.admin.unwrap());
+    let mut api_at = |path: &str| {
+        let answer = operator.get(&format!("{path}/status"));
+        let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        answer["service"].as_str().map(str::to_owned)
+    };
+    for (path, api) in [
+        ("/polls", Some("polls")),
+        ("/users", Some("users")),
+        ("/votes", Some("polls")),
+        ("/votes/inside", Some("inner")),
+        ("/here", Some("here")),
+        ("/there", Some("there")),
+        ("/same", None),
+    ] {
+        assert_eq!(api_at(path).as_deref(), api, "{path}");
+    }
+}
+
+#[test]
 fn metrics_are_there_for_operators() {
     let upstream = Upstream::ok();
     let gateway = Running::with(vec![route("polls", upstream.address)], |config| {

@@ -233,6 +233,7 @@ impl Builder {
             paths,
             limiters,
             resource_requests: [const { AtomicU64::new(0) }; ResourceKind::ALL.len()],
+            forced_requests: AtomicU64::new(0),
             settings,
         }
     }

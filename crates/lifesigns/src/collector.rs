@@ -18,7 +18,7 @@ use rustc_hash::FxHashMap;
 
 use crate::process::Process;
 use crate::recorder::accumulator::SeriesKey;
-use crate::recorder::labels::NOT_APPLICABLE_ID;
+use crate::recorder::labels::{NOT_APPLICABLE_ID, OTHER_ID};
 use crate::recorder::{METHODS, lock};
 use crate::snapshot::Snapshot;
 use crate::window::{Tick, Window};
@@ -31,6 +31,12 @@ const PROCESS_FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// Rows kept for a store that takes none; past it the newest are given up, and counted.
 const MAX_PENDING_ROWS: usize = 100_000;
 
+/// Series whose labels are kept as text; past it they are looked up anew.
+const MAX_KNOWN_SERIES: usize = 100_000;
+
+/// Totals that `/metrics` tells apart.
+const MAX_TOTALS: usize = 20_000;
+
 /// So many failing routes are named.
 const MAX_FAILING_ROUTES: usize = 10;
 
@@ -40,8 +46,6 @@ pub(crate) struct Collected {
     windows: Vec<Window>,
     series: FxHashMap<SeriesKey, Arc<Series>>,
     pending: FxHashMap<(SeriesKey, Minute), Rollup>,
-    /// Everything since the process began, for `/metrics`.
-    pub(crate) totals: FxHashMap<TotalKey, Rollup>,
     /// Exchanges that could not be handed to the store.
     pub(crate) dropped_exchanges: u64,
     process_figures_read: Option<Instant>,
@@ -57,13 +61,35 @@ pub(crate) struct TotalKey {
     pub(crate) failed_by: FailedBy,
 }
 
+/// Everything since the process began.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) by_key: FxHashMap<TotalKey, Rollup>,
+}
+
+impl Totals {
+    /// Adds to the total that `key` belongs to. When there are too many of them, a new one loses its route.
+    fn add(&mut self, key: SeriesKey, rollup: &Rollup) {
+        let SeriesKey { api, route, status, method, failed_by, .. } = key;
+        let mut total = TotalKey { api, route, status, method, failed_by };
+        if self.by_key.len() >= MAX_TOTALS && !self.by_key.contains_key(&total) {
+            total.route = OTHER_ID;
+        }
+        self.by_key.entry(total).or_default().merge(rollup);
+    }
+}
+
 impl Collected {
+    /// Exchanges that wait for the store to take them.
+    pub(crate) fn pending_rows(&self) -> usize {
+        self.pending.len()
+    }
+
     pub(crate) fn new(window_widths: impl Iterator<Item = Duration>) -> Collected {
         Collected {
             windows: window_widths.map(Window::new).collect(),
             series: FxHashMap::default(),
             pending: FxHashMap::default(),
-            totals: FxHashMap::default(),
             dropped_exchanges: 0,
             process_figures_read: None,
         }
@@ -72,16 +98,18 @@ impl Collected {
     /// One tick.
     pub(crate) fn collect(&mut self, process: &Process) {
         let mut ticks: Vec<Tick> = process.apis.iter().map(|_| Tick::default()).collect();
+        let mut totals = lock(&process.totals);
         process.recorder.drain(|drained| {
             let key = drained.key;
             let tick = &mut ticks[usize::from(key.api)];
-            tick.latency.merge(&drained.rollup.latency);
+            tick.exchanges += drained.rollup.count();
+            if key.failed_by != FailedBy::Client {
+                tick.latency.merge(&drained.rollup.latency);
+            }
             if key.failed_by.counts_against_service() {
                 *tick.failures.entry(key.route).or_default() += drained.rollup.count();
             }
-            let SeriesKey { api, route, status, method, failed_by, .. } = key;
-            let total = TotalKey { api, route, status, method, failed_by };
-            self.totals.entry(total).or_default().merge(&drained.rollup);
+            totals.add(key, &drained.rollup);
             if process.store.is_none() {
                 return;
             }
@@ -91,12 +119,16 @@ impl Collected {
                 self.dropped_exchanges += drained.rollup.count();
             }
         });
+        drop(totals);
         self.hand_to_store(process);
         self.judge(process, ticks);
     }
 
     fn hand_to_store(&mut self, process: &Process) {
         let Some(store) = process.store.as_ref().filter(|_| !self.pending.is_empty()) else { return };
+        if self.series.len() > MAX_KNOWN_SERIES {
+            self.series.clear();
+        }
         let (keys, rows): (Vec<_>, Vec<_>) = self
             .pending
             .drain()
@@ -135,6 +167,7 @@ impl Collected {
                 .map(|route| api.routes.name(route))
                 .collect();
             api.snapshot.store(Arc::new(Snapshot {
+                judged: instant,
                 verdict,
                 phase,
                 traffic,

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
@@ -79,7 +80,7 @@ where
         let path = normalize_path(request.uri().path());
         let resource = self.api.resource(&path, Listener::Public);
         if let Some(resource) = resource.or_else(|| self.lifesigns.shared_resource(&path, Listener::Public)) {
-            let (api, caller) = (self.api.clone(), caller(&request));
+            let (api, caller) = (self.api.clone(), caller(&request, Listener::Public));
             let answer = async move { resources::answer(&api, resource, caller, request).await };
             return ServiceFuture::Resource { answer: Box::pin(answer) };
         }
@@ -91,14 +92,14 @@ where
 }
 
 #[cfg(feature = "axum")]
-fn caller<B>(request: &Request<B>) -> Caller {
+pub(crate) fn caller<B>(request: &Request<B>, listener: Listener) -> Caller {
     let peer = request.extensions().get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
-    Caller { peer: peer.map(|peer| peer.0.ip()), listener: Listener::Public }
+    Caller { peer: peer.map(|peer| peer.0.ip()), listener }
 }
 
 #[cfg(not(feature = "axum"))]
-fn caller<B>(_request: &Request<B>) -> Caller {
-    Caller { peer: None, listener: Listener::Public }
+fn caller<B>(_request: &Request<B>, listener: Listener) -> Caller {
+    Caller { peer: None, listener }
 }
 
 #[cfg(feature = "axum")]
@@ -146,9 +147,13 @@ where
                     Ok(response) => {
                         let status = response.status();
                         let failed_by = FailedBy::of_status(status.as_u16());
+                        let length = response.headers().get(CONTENT_LENGTH);
+                        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
                         Poll::Ready(Ok(response.map(|body| match exchange {
                             Some(exchange) => {
-                                ServiceBody::Recorded { body: exchange.answer(status, failed_by, body) }
+                                let length = length.or(body.size_hint().exact());
+                                let body = exchange.answer_of_length(status, failed_by, length, body);
+                                ServiceBody::Recorded { body }
                             }
                             None => ServiceBody::Bare { body },
                         })))

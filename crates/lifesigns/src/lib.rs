@@ -27,6 +27,8 @@
 //! the time. A request for a cheap resource touches nothing but a snapshot in memory.
 
 mod access;
+#[cfg(feature = "axum")]
+mod admin;
 mod builder;
 mod clock;
 mod collector;

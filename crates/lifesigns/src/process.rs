@@ -1,7 +1,7 @@
 //! One process that serves one API or several: what they share, and the handle that users hold.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use lifesigns_model::identity::Identity;
-use lifesigns_model::store::{RollupStore, StoreError};
+use lifesigns_model::store::{RollupStore, StoreError, StoreStatus};
 use lifesigns_model::verdict::{Phase, Thresholds};
 use rustc_hash::FxHashMap;
 
 use crate::access::Access;
 use crate::builder::Builder;
-use crate::collector::{self, Collected, Stop};
+use crate::collector::{self, Collected, Stop, Totals};
 use crate::limit::Limiter;
 use crate::proc::{ProcessFigures, ProcessSource};
 use crate::record::Exchange;
@@ -39,8 +39,11 @@ pub(crate) struct Process {
     /// Which of `apis` is the process itself.
     pub(crate) own: usize,
     pub(crate) collected: Mutex<Collected>,
+    /// Behind a lock of its own: whoever reads it must not wait for what the collector does besides.
+    pub(crate) totals: Mutex<Totals>,
     pub(crate) stop: Arc<Stop>,
     phase: AtomicU8,
+    cuts_off: AtomicBool,
 }
 
 /// A store behind the port.
@@ -81,6 +84,8 @@ pub(crate) struct ApiState {
     pub(crate) limiters: Vec<Option<Limiter<Client>>>,
     /// Requests for resources, counted apart from the API's traffic.
     pub(crate) resource_requests: [AtomicU64; ResourceKind::ALL.len()],
+    /// Requests for forced answers, counted apart from these.
+    pub(crate) forced_requests: AtomicU64,
 }
 
 /// Whom a rate limit counts.
@@ -93,10 +98,10 @@ pub(crate) enum Client {
 }
 
 impl ApiState {
-    /// Memory and start of the process that serves the API; of this process where that one cannot be seen.
+    /// Memory and start of the process that serves the API. Where that one is known and cannot be seen, nothing is:
+    /// another process' figures would not be the truth.
     pub(crate) fn process_figures(&self) -> ProcessFigures {
-        let seen = self.source.read().or_else(|| *lock(&self.reported));
-        seen.or_else(|| ProcessSource::Own.read()).unwrap_or_default()
+        self.source.read().or_else(|| *lock(&self.reported)).unwrap_or_default()
     }
 }
 
@@ -109,9 +114,42 @@ impl Process {
         }
     }
 
+    pub(crate) fn is_cutting_off(&self) -> bool {
+        self.cuts_off.load(Ordering::Relaxed)
+    }
+
     /// One tick, by the collector or by someone who wants figures that are right up to now.
     pub(crate) fn collect(&self) {
         lock(&self.collected).collect(self);
+    }
+
+    /// Waits until everything counted so far is safe in the store, at most `patience`. Blocks the thread.
+    pub(crate) fn flush(&self, patience: Duration) -> Result<(), StoreError> {
+        let Some(store) = &self.store else {
+            self.collect();
+            return Ok(());
+        };
+        let deadline = Instant::now() + patience;
+        loop {
+            self.collect();
+            store.flush(deadline.saturating_duration_since(Instant::now()))?;
+            // The store's queue may have been full, so that not everything was in it.
+            if lock(&self.collected).pending_rows() == 0 {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(StoreError::new("the store does not take rows as fast as they come"));
+            }
+        }
+    }
+
+    /// What is known of the store, together with what the collector holds for it.
+    pub(crate) fn store_status(&self) -> Option<StoreStatus> {
+        let mut status = self.store.as_ref()?.status();
+        let collected = lock(&self.collected);
+        status.pending_rows += collected.pending_rows() as u64;
+        status.dropped_exchanges += collected.dropped_exchanges;
+        Some(status)
     }
 
     /// A process of these parts, in the phase of starting.
@@ -123,6 +161,7 @@ impl Process {
             own: apis.len() - 1,
             apis,
             collected,
+            totals: Mutex::default(),
             instance: builder.instance.into(),
             organization: builder.organization,
             started: Timestamp::now(),
@@ -132,6 +171,7 @@ impl Process {
             store: builder.store,
             stop: Arc::default(),
             phase: AtomicU8::new(0),
+            cuts_off: AtomicBool::new(false),
         }
     }
 }
@@ -194,10 +234,15 @@ impl Lifesigns {
         self.enter(Phase::Draining);
     }
 
+    /// Says that this process ends what is still under way: from now on an exchange that is dropped was given up by
+    /// the gateway and not by its client.
+    pub fn cut_off(&self) {
+        self.process.cuts_off.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until everything counted so far is safe in the store, at most `patience`. Blocks the thread.
     pub fn flush(&self, patience: Duration) -> Result<(), StoreError> {
-        self.process.collect();
-        self.process.store.as_ref().map_or(Ok(()), |store| store.flush(patience))
+        self.process.flush(patience)
     }
 
     /// Stops collecting, after all that was counted is safe in the store or `patience` is over. Blocks the thread.
@@ -234,9 +279,9 @@ impl Api {
         &self.state().name
     }
 
-    /// The API as it was at the last tick.
+    /// The API as it was at the last tick. If that was long ago, its light is amber or red.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.state().snapshot.load_full()
+        self.state().snapshot.load_full().at(Timestamp::now())
     }
 
     /// The resource of this API at a path, if there is one. The path is relative to the API's base and as

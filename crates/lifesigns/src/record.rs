@@ -17,7 +17,7 @@ use lifesigns_model::route::template_of;
 pub use self::body::{RequestBody, ResponseBody};
 use crate::process::Api;
 use crate::recorder::accumulator::SeriesKey;
-use crate::recorder::labels::{NOT_APPLICABLE_ID, OTHER_ID};
+use crate::recorder::labels::NOT_APPLICABLE_ID;
 use crate::recorder::method_number;
 
 /// Longest name of a client app; longer ones are counted under `_other_`.
@@ -74,13 +74,13 @@ impl Exchange {
     }
 
     /// Makes a template from the raw path, for an API without a list of its routes. A path that turns out not to
-    /// exist (404, 405) does not become a route: otherwise a scanner could fill the list.
+    /// exist (404, 405) does not become a route and is counted under `_na_`: otherwise a scanner could fill the list.
     pub fn guess_route(&mut self, path: &str) {
         let Some(watched) = &mut self.watched else { return };
         let template = template_of(path);
         watched.route = match watched.api.state().routes.known_id(&template) {
-            OTHER_ID => Route::Guessed(template.into_owned()),
-            known => Route::Known(known),
+            None => Route::Guessed(template.into_owned()),
+            Some(known) => Route::Known(known),
         };
     }
 
@@ -104,7 +104,20 @@ impl Exchange {
 
     /// The answer has begun. The exchange is recorded when `body` has ended: failed by `failed_by` if it ends well,
     /// by the API if it breaks, by the client if it is dropped before its end.
-    pub fn answer<B: Body>(mut self, status: StatusCode, failed_by: FailedBy, body: B) -> ResponseBody<B> {
+    pub fn answer<B: Body>(self, status: StatusCode, failed_by: FailedBy, body: B) -> ResponseBody<B> {
+        let length = body.size_hint().exact();
+        self.answer_of_length(status, failed_by, length, body)
+    }
+
+    /// As [`Exchange::answer`], for a body whose length a `Content-Length` field says and which need not know it
+    /// itself. Such a body may be dropped once that much is written, without ever having said that it has ended.
+    pub fn answer_of_length<B: Body>(
+        mut self,
+        status: StatusCode,
+        failed_by: FailedBy,
+        length: Option<u64>,
+        body: B,
+    ) -> ResponseBody<B> {
         let answered = self.watched.take().map(|watched| {
             let has_no_body = watched.is_head
                 || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -114,7 +127,7 @@ impl Exchange {
                 watched,
                 status: status.as_u16(),
                 failed_by,
-                has_no_body,
+                length: if has_no_body { Some(0) } else { length },
                 response_bytes: 0,
             }
         });
@@ -128,6 +141,8 @@ impl Drop for Exchange {
         // A handler that panics takes its future along: that is the API's failure, not the client's.
         let (status, failed_by) = if std::thread::panicking() {
             (StatusCode::INTERNAL_SERVER_ERROR.as_u16(), FailedBy::Upstream)
+        } else if watched.api.process.is_cutting_off() {
+            (StatusCode::SERVICE_UNAVAILABLE.as_u16(), FailedBy::Gateway)
         } else {
             (CLIENT_CLOSED_REQUEST, FailedBy::Client)
         };
@@ -142,7 +157,8 @@ struct Answered {
     first_byte_micros: u64,
     status: u16,
     failed_by: FailedBy,
-    has_no_body: bool,
+    /// Length of the body, where it is known.
+    length: Option<u64>,
     response_bytes: u64,
 }
 
@@ -158,10 +174,11 @@ impl Answered {
     fn end(self, end: End) {
         let failed_by = match end {
             End::Complete => self.failed_by,
-            End::Dropped if self.has_no_body => self.failed_by,
+            End::Dropped if self.length.is_some_and(|length| self.response_bytes >= length) => self.failed_by,
             End::Broken => FailedBy::Upstream,
             // The body breaks off because its maker panicked.
             End::Dropped if std::thread::panicking() => FailedBy::Upstream,
+            End::Dropped if self.watched.api.process.is_cutting_off() => FailedBy::Gateway,
             // A failure that the client did not wait to read is still a failure.
             End::Dropped if self.failed_by.counts_against_service() => self.failed_by,
             End::Dropped => FailedBy::Client,
@@ -176,7 +193,9 @@ impl Watched {
         let state = self.api.state();
         let route = match self.route {
             Route::Known(route) => route,
-            Route::Guessed(template) if matches!(status, 404 | 405) => state.routes.known_id(&template),
+            Route::Guessed(template) if matches!(status, 404 | 405) => {
+                state.routes.known_id(&template).unwrap_or(NOT_APPLICABLE_ID)
+            }
             Route::Guessed(template) => state.routes.id(&template),
         };
         let total_micros = micros_since(self.started, ended);
@@ -211,6 +230,6 @@ fn client_number(api: &Api, headers: &HeaderMap) -> u16 {
     match name.to_str() {
         Ok("") => NOT_APPLICABLE_ID,
         Ok(name) if name.len() <= MAX_CLIENT_BYTES => state.clients.id(name),
-        _ => OTHER_ID,
+        _ => state.clients.other(),
     }
 }

@@ -94,7 +94,7 @@ impl Recorder {
             // Asked before the swap: whoever is alone now cannot be joined any more.
             let thread_has_ended = Arc::strong_count(shared) == 1;
             let mut full = std::mem::replace(&mut *lock(shared), spares.pop().unwrap_or_default());
-            full.drain(&mut take);
+            full.drain(self.max_series, &mut take);
             self.capped.fetch_add(full.take_capped(), Ordering::Relaxed);
             spares.push(full);
             !thread_has_ended

@@ -19,6 +19,7 @@ mod request_id;
 mod status;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -35,6 +36,7 @@ use crate::access::{Denied, Scope, Token};
 use crate::limit::Allowance;
 use crate::process::{Api, ApiState, Client};
 use crate::settings::{Listener, ResourceKind};
+use crate::snapshot::Snapshot;
 
 pub use self::path::normalize_path;
 pub use self::request_id::{RequestId, is_trace_parent, request_id};
@@ -110,6 +112,7 @@ struct Call<'a> {
     parts: &'a Parts,
     request_id: &'a RequestId,
     now: Timestamp,
+    snapshot: Arc<Snapshot>,
 }
 
 /// Answers a request for a resource of `api`, or for one that spans all APIs of its process.
@@ -128,6 +131,7 @@ where
     let (parts, body) = request.into_parts();
     let request_id = request_id(&parts.headers);
     let state = api.state();
+    let now = Timestamp::now();
     let call = Call {
         api,
         state,
@@ -135,9 +139,14 @@ where
         caller,
         parts: &parts,
         request_id: &request_id,
-        now: Timestamp::now(),
+        now,
+        snapshot: state.snapshot.load_full().at(now),
     };
-    state.resource_requests[resource.kind as usize].fetch_add(1, Ordering::Relaxed);
+    let counter = match resource.target {
+        Target::Forced(_) => &state.forced_requests,
+        _ => &state.resource_requests[resource.kind as usize],
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
     tracing::debug!(
         request_id = request_id.as_str(),
         traceparent = call.trace_parent(),
@@ -180,7 +189,7 @@ impl Call<'_> {
                 analytics::answer(self, organization, body).await
             }
             (ResourceKind::Analytics, _) => self.fault(&Fault::new(StatusCode::NOT_FOUND, "not_found")),
-            (ResourceKind::Metrics, _) => metrics::answer(self),
+            (ResourceKind::Metrics, _) => metrics::answer(self).await,
         };
         (answer, allowance)
     }

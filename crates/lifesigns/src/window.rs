@@ -23,6 +23,8 @@ struct Cell {
 /// What was drained in one tick.
 #[derive(Debug, Default)]
 pub(crate) struct Tick {
+    pub(crate) exchanges: u64,
+    /// Total times, without those that a client has cut short or drawn out.
     pub(crate) latency: Histogram,
     /// Exchanges that failed because of the service, by number of the route.
     pub(crate) failures: FxHashMap<u16, u64>,
@@ -38,7 +40,7 @@ impl Window {
         while self.cells.front().is_some_and(|cell| now.saturating_duration_since(cell.ended) >= self.width) {
             self.cells.pop_front();
         }
-        if tick.latency.count() > 0 {
+        if tick.exchanges > 0 {
             self.cells.push_back(Cell { ended: now, tick });
         }
     }
@@ -46,13 +48,14 @@ impl Window {
     /// The figures of the whole window.
     pub(crate) fn traffic(&self) -> Traffic {
         let mut latency = Histogram::default();
-        let mut failures = 0;
+        let (mut exchanges, mut failures) = (0, 0);
         for cell in &self.cells {
             latency.merge(&cell.tick.latency);
+            exchanges += cell.tick.exchanges;
             failures += cell.tick.failures.values().sum::<u64>();
         }
         Traffic {
-            exchanges: latency.count(),
+            exchanges,
             failures,
             latency_p95_ms: latency.percentile_micros(95.0).map(|micros| micros / 1000.0),
         }
@@ -81,7 +84,7 @@ mod tests {
         let mut window = Window::new(Duration::from_mins(1));
         let start = Instant::now();
         let push = |window: &mut Window, second, failures| {
-            let mut tick = Tick::default();
+            let mut tick = Tick { exchanges: 1, ..Tick::default() };
             tick.failures.insert(7, failures);
             tick.latency.record(2000);
             window.push(start + Duration::from_secs(second), tick);

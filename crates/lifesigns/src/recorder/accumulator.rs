@@ -67,8 +67,13 @@ impl Accumulator {
         slot.rollup.record(measured);
     }
 
-    /// Hands over everything counted, and keeps the slots for the next round.
-    pub(crate) fn drain(&mut self, mut take: impl FnMut(Drained)) {
+    /// Hands over everything counted, and keeps the slots for the next round; when they are many, only those that
+    /// were used in this one, so that series which are gone make room for others.
+    pub(crate) fn drain(&mut self, max_series: usize, mut take: impl FnMut(Drained)) {
+        if self.slots.len() > max_series / 2 {
+            self.slots.retain(|slot| slot.rollup.count() > 0);
+            self.slot_of = self.slots.iter().map(|slot| slot.key).zip(0..).collect();
+        }
         self.past.drain(..).for_each(&mut take);
         for slot in &mut self.slots {
             if slot.rollup.count() > 0 {
@@ -109,8 +114,9 @@ mod tests {
 
     fn drained(accumulator: &mut Accumulator) -> Vec<(u16, i64, u64)> {
         let mut all = Vec::new();
-        accumulator
-            .drain(|drained| all.push((drained.key.route, drained.minute.number(), drained.rollup.count())));
+        accumulator.drain(10, |drained| {
+            all.push((drained.key.route, drained.minute.number(), drained.rollup.count()));
+        });
         all.sort_unstable();
         all
     }
@@ -133,5 +139,20 @@ mod tests {
         }
         assert_eq!(drained(&mut accumulator), [(OTHER_ID, 1, 7), (2, 1, 1), (3, 1, 1), (4, 1, 1)]);
         assert_eq!((accumulator.take_capped(), accumulator.take_capped()), (7, 0));
+    }
+
+    #[test]
+    fn series_that_are_gone_make_room_for_others() {
+        let mut accumulator = Accumulator::default();
+        for round in 0..10 {
+            for route in 0..10 {
+                let key = key(100 + round * 10 + route, 200);
+                accumulator.record(key, Minute::new(1), &Measurement::default(), 10);
+            }
+            assert_eq!(drained(&mut accumulator).len(), 10, "round {round}");
+            // A round without them, as a buffer that is swapped in and out unused.
+            assert_eq!(drained(&mut accumulator), []);
+        }
+        assert_eq!(accumulator.take_capped(), 0);
     }
 }

@@ -53,9 +53,15 @@ impl Labels {
         self.add(label)
     }
 
-    /// The number of this label if it is known, otherwise that of [`OTHER`]: for labels that must not be added.
-    pub(crate) fn known_id(&self, label: &str) -> u16 {
-        self.known.load().ids.get(label).copied().unwrap_or(OTHER_ID)
+    /// The number of this label if it is known: for labels that must not be added.
+    pub(crate) fn known_id(&self, label: &str) -> Option<u16> {
+        self.known.load().ids.get(label).copied()
+    }
+
+    /// The number of [`OTHER`], for a label that cannot be kept.
+    pub(crate) fn other(&self) -> u16 {
+        self.capped.fetch_add(1, Ordering::Relaxed);
+        OTHER_ID
     }
 
     /// The label with this number.
@@ -64,7 +70,7 @@ impl Labels {
         known.names.get(usize::from(id)).unwrap_or(&known.names[usize::from(OTHER_ID)]).clone()
     }
 
-    /// How many times a label was counted under [`OTHER`] because there was no room for it.
+    /// How many times a label was counted under [`OTHER`] because it was too long or there was no room for it.
     pub(crate) fn capped(&self) -> u64 {
         self.capped.load(Ordering::Relaxed)
     }
@@ -72,8 +78,7 @@ impl Labels {
     fn add(&self, label: &str) -> u16 {
         // Once the set is full, strangers' labels must not queue for the lock.
         if label.len() > MAX_LABEL_BYTES || self.known.load().names.len() >= self.cap {
-            self.capped.fetch_add(1, Ordering::Relaxed);
-            return OTHER_ID;
+            return self.other();
         }
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.known.load();
@@ -81,8 +86,7 @@ impl Labels {
             return *id;
         }
         if known.names.len() >= self.cap {
-            self.capped.fetch_add(1, Ordering::Relaxed);
-            return OTHER_ID;
+            return self.other();
         }
         let mut grown = Known::clone(&known);
         let (id, name) = (grown.names.len() as u16, Arc::<str>::from(label));

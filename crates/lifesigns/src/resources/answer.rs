@@ -11,6 +11,7 @@ use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::negotiate::Coding;
 use super::request_id::X_REQUEST_ID;
 use super::{Call, encoding, health_status, negotiate};
 use crate::limit::Allowance;
@@ -30,15 +31,23 @@ pub(super) struct Answer {
     content_type: Option<&'static str>,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// The coding that the body is in already.
+    coding: Option<Coding>,
 }
 
 impl Answer {
     pub(super) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Vec<u8>>) -> Answer {
-        Answer { status, content_type: Some(content_type), headers: HeaderMap::new(), body: body.into() }
+        Answer {
+            status,
+            content_type: Some(content_type),
+            headers: HeaderMap::new(),
+            body: body.into(),
+            coding: None,
+        }
     }
 
     pub(super) fn empty(status: StatusCode) -> Answer {
-        Answer { status, content_type: None, headers: HeaderMap::new(), body: Vec::new() }
+        Answer { status, content_type: None, headers: HeaderMap::new(), body: Vec::new(), coding: None }
     }
 
     pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
@@ -57,6 +66,21 @@ impl Answer {
         self
     }
 
+    /// This answer with its body in this coding. One that cannot be encoded stays as it is.
+    pub(super) fn encoded(mut self, coding: Option<Coding>) -> Answer {
+        let Some(coding) = coding.filter(|_| self.coding.is_none() && !self.body.is_empty()) else {
+            return self;
+        };
+        match encoding::encode(coding, &self.body) {
+            Ok(body) => {
+                self.body = body;
+                self.coding = Some(coding);
+            }
+            Err(error) => tracing::warn!(%error, coding = coding.name(), "an answer could not be encoded"),
+        }
+        self
+    }
+
     pub(super) fn preflight(self, methods: &str) -> Answer {
         self.header(ACCESS_CONTROL_ALLOW_METHODS, methods)
             .header(ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type, X-Request-Id")
@@ -65,17 +89,24 @@ impl Answer {
 
     /// The response to this request: common headers, content coding, no body for HEAD.
     pub(super) fn finish(self, call: &Call<'_>, allowance: Option<Allowance>) -> Response<Full<Bytes>> {
-        let Answer { status, content_type, mut headers, body } = self;
+        let is_head = call.parts.method == Method::HEAD;
+        let coding = negotiate::coding(&call.parts.headers).filter(|_| !self.body.is_empty());
+        let answer = if is_head { self } else { self.encoded(coding) };
+        let Answer { status, content_type, mut headers, mut body, coding: made } = answer;
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_REQUEST_ID_HEADER, call.request_id.to_header());
-        headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        let vary = if call.state.settings.allowed_origins.is_empty() {
+            "Accept, Accept-Encoding"
+        } else {
+            "Accept, Accept-Encoding, Origin"
+        };
+        headers.insert(VARY, HeaderValue::from_static(vary));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         if let Some(origin) = call.allowed_origin() {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding, Origin"));
             let exposed = HeaderValue::from_static("Retry-After, X-Request-Id, RateLimit, RateLimit-Policy");
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
@@ -88,30 +119,16 @@ impl Answer {
                     .filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))),
             );
         }
-        let coding = negotiate::coding(&call.parts.headers).filter(|_| !body.is_empty());
-        let is_head = call.parts.method == Method::HEAD;
-        let body = match coding {
-            Some(coding) if is_head => {
-                // The length of the encoded body is not known without making it, and a HEAD must cost nothing.
-                headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-                Vec::new()
-            }
-            None if is_head => {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-                Vec::new()
-            }
-            Some(coding) => match encoding::encode(coding, &body) {
-                Ok(encoded) => {
-                    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-                    encoded
-                }
-                Err(error) => {
-                    tracing::warn!(%error, coding = coding.name(), "an answer could not be encoded and was sent as it is");
-                    body
-                }
-            },
-            None => body,
-        };
+        // The length of an encoded body is not known without making it, and a HEAD must cost nothing.
+        if is_head && coding.is_none() && content_type.is_some() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        if let Some(coding) = if is_head { coding } else { made } {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        }
+        if is_head {
+            body.clear();
+        }
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = status;
         *response.headers_mut() = headers;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 use lifesigns_model::query::{self, Details, Summary, TOP_APPS_LIMIT, WINDOWS, last_minutes};
 use lifesigns_model::store::{RollupStore, StoreError};
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::Call;
-use super::answer::{Answer, Fault};
+use super::answer::{Answer, Fault, JSON};
+use super::health::parameters;
+use super::{Call, negotiate};
 use crate::process::Process;
 
 /// How long an answer waits for the store to have written what was just counted. With a store that hangs it goes
@@ -19,7 +19,7 @@ use crate::process::Process;
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) async fn answer(call: &Call<'_>) -> Answer {
-    let parameters: Vec<(String, String)> = parameters(call.parts.uri.query());
+    let parameters: Vec<(String, String)> = parameters(call.parts.uri.query()).collect();
     let details = match Details::parse(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     {
         Ok(details) => details,
@@ -56,47 +56,49 @@ fn read(
 }
 
 impl Call<'_> {
-    /// Answers from the store, on a thread that may block, after everything counted so far has got there.
+    /// Answers from the store, after everything counted so far has got there.
     pub(super) async fn read<F>(&self, read: F) -> Answer
     where
         F: FnOnce(&dyn RollupStore) -> Result<Value, StoreError> + Send + 'static,
     {
+        self.make(JSON, |process| read_fresh(process, read)).await
+    }
+
+    /// Answers with a body that takes its time to make, and to encode: on a thread that may block.
+    pub(super) async fn make<F>(&self, content_type: &'static str, make: F) -> Answer
+    where
+        F: FnOnce(&Process) -> Result<String, StoreError> + Send + 'static,
+    {
         let process = Arc::clone(&self.api.process);
-        let reading = tokio::task::spawn_blocking(move || read_fresh(&process, read)).await;
-        let error: Box<dyn std::error::Error + Send + Sync> = match reading {
-            Ok(Ok(value)) => return Answer::json(StatusCode::OK, &value),
+        let coding = negotiate::coding(&self.parts.headers).filter(|_| self.parts.method != Method::HEAD);
+        let making = tokio::task::spawn_blocking(move || {
+            let body = make(&process)?;
+            Ok::<_, StoreError>(Answer::new(StatusCode::OK, content_type, body).encoded(coding))
+        });
+        let error: Box<dyn std::error::Error + Send + Sync> = match making.await {
+            Ok(Ok(answer)) => return answer,
             Ok(Err(error)) => error.into(),
             Err(error) => error.into(),
         };
         let cause = error.source().map(ToString::to_string);
-        tracing::error!(request_id = self.request_id.as_str(), %error, cause, "the store could not be read");
+        tracing::error!(request_id = self.request_id.as_str(), %error, cause, "the stored figures cannot be read");
         let fault = Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "store_unavailable");
         self.fault(&fault.says("The stored figures cannot be read at the moment."))
     }
 }
 
-fn read_fresh<F>(process: &Process, read: F) -> Result<Value, StoreError>
+fn read_fresh<F>(process: &Process, read: F) -> Result<String, StoreError>
 where
     F: FnOnce(&dyn RollupStore) -> Result<Value, StoreError>,
 {
     let store = process.store.as_ref().ok_or_else(|| StoreError::new("there is no store"))?;
-    process.collect();
-    if let Err(error) = store.flush(FLUSH_PATIENCE) {
+    if let Err(error) = process.flush(FLUSH_PATIENCE) {
         tracing::warn!(%error, "the last second's figures are not in the store yet; answering without them");
     }
     let mut value = read(&**store)?;
-    let status = store.status();
-    if status.dropped_exchanges > 0 {
-        value["dropped_exchanges"] = json!(status.dropped_exchanges);
+    let dropped = process.store_status().map_or(0, |status| status.dropped_exchanges);
+    if dropped > 0 {
+        value["dropped_exchanges"] = json!(dropped);
     }
-    Ok(value)
-}
-
-fn parameters(query: Option<&str>) -> Vec<(String, String)> {
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(k, v)| (decode(k), decode(v)))
-        .collect()
+    Ok(value.to_string())
 }

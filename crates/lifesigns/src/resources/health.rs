@@ -3,7 +3,7 @@
 use http::StatusCode;
 use lifesigns_model::identity::{IdentityField, NoRevision, Revision, UNKNOWN, uptime_text};
 use lifesigns_model::light::Light;
-use lifesigns_model::verdict::Phase;
+use lifesigns_model::verdict::{Phase, Reason};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
     if let Some(expected) = query_value(call.parts.uri.query(), "expect") {
         return expect(call, &expected);
     }
-    let light = call.state.snapshot.load().verdict.light;
+    let light = call.snapshot.verdict.light;
     let status = if light == Light::Red { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     match negotiate::media_type(&call.parts.headers, &OFFERS) {
         1 => Answer::new(status, HEALTH_JSON, health_json(call).to_string()),
@@ -58,7 +58,7 @@ fn expect(call: &Call<'_>, expected: &str) -> Answer {
 }
 
 fn plain_json(call: &Call<'_>) -> Map<String, Value> {
-    let light = call.state.snapshot.load().verdict.light;
+    let light = call.snapshot.verdict.light;
     let mut body = Map::new();
     body.insert("status".to_owned(), json!(["OK", "DEGRADED", "UNAVAILABLE"][light as usize]));
     let sees_all = call.may_see_details();
@@ -81,11 +81,8 @@ fn identity_value(call: &Call<'_>, field: IdentityField) -> Option<String> {
         IdentityField::Repo => or_unknown(&identity.repo),
         IdentityField::Revision => or_unknown(&identity.revision),
         IdentityField::Version => or_unknown(&identity.version),
-        IdentityField::DeployedAt => {
-            let started = call.state.snapshot.load().process.started.unwrap_or(call.api.process.started);
-            Some(time_text(identity.deployed_at.unwrap_or(started)))
-        }
-        IdentityField::Uptime => Some(uptime_text(call.uptime())),
+        IdentityField::DeployedAt => or_unknown(&identity.deployed_at.or(call.started()).map(time_text)),
+        IdentityField::Uptime => or_unknown(&call.uptime().map(uptime_text)),
         IdentityField::BuildType => identity.build_type.clone(),
         IdentityField::BuildDate => identity.build_date.clone(),
         IdentityField::Language => identity.language.clone(),
@@ -95,45 +92,43 @@ fn identity_value(call: &Call<'_>, field: IdentityField) -> Option<String> {
 
 /// draft-inadarei-api-health-check-06.
 fn health_json(call: &Call<'_>) -> Value {
-    let snapshot = call.state.snapshot.load();
+    let snapshot = &call.snapshot;
     let word = |light: Light| ["pass", "warn", "fail"][light as usize];
     let light = snapshot.verdict.light;
     let time = time_text(call.now);
-    let mut failures = json!({
-        "componentType": "component",
-        "observedValue": round(snapshot.traffic.failed_share() * 100.0),
-        "observedUnit": "percent",
-        "status": word(light),
-        "time": time,
-    });
-    if light != Light::Green && !snapshot.failing_routes.is_empty() {
+    let check = |component_type: &str, value: Value, unit: &str, light: Light| {
+        json!({
+            "componentType": component_type,
+            "observedValue": value,
+            "observedUnit": unit,
+            "status": word(light),
+            "time": time,
+        })
+    };
+    let reason = snapshot.verdict.reason;
+    let light_if = |is_reason: bool| if is_reason { light } else { Light::Green };
+    let of_traffic = matches!(reason, Reason::Failures { .. } | Reason::Unproven);
+    let share = json!(round(snapshot.traffic.failed_share() * 100.0));
+    let mut failures = check("component", share, "percent", light_if(of_traffic));
+    if of_traffic && !snapshot.failing_routes.is_empty() {
         failures["affectedEndpoints"] = json!(snapshot.failing_routes);
     }
+    let of_judge = matches!(reason, Reason::Stale { .. });
+    let of_life = matches!(reason, Reason::Starting | Reason::Draining);
+    let requests = json!(snapshot.traffic.exchanges);
+    let age = json!(snapshot.judged.elapsed().as_secs());
     let mut checks = json!({
+        "lifecycle:phase": [check("system", json!(phase_name(snapshot.phase)), "phase", light_if(of_life))],
+        "judgement:age": [check("system", age, "s", light_if(of_judge))],
         "traffic:failures": [failures],
-        "traffic:requests": [{
-            "componentType": "component",
-            "observedValue": snapshot.traffic.exchanges,
-            "observedUnit": "requests",
-            "status": "pass",
-            "time": time,
-        }],
-        "uptime": [{
-            "componentType": "system",
-            "observedValue": call.uptime().as_secs(),
-            "observedUnit": "s",
-            "status": "pass",
-            "time": time,
-        }],
+        "traffic:requests": [check("component", requests, "requests", Light::Green)],
     });
+    if let Some(uptime) = call.uptime() {
+        checks["uptime"] = json!([check("system", json!(uptime.as_secs()), "s", Light::Green)]);
+    }
     if let Some(p95) = snapshot.traffic.latency_p95_ms {
-        checks["traffic:responseTime"] = json!([{
-            "componentType": "component",
-            "observedValue": round(p95),
-            "observedUnit": "ms",
-            "status": "pass",
-            "time": time,
-        }]);
+        let light = light_if(matches!(reason, Reason::Slow { .. }));
+        checks["traffic:responseTime"] = json!([check("component", json!(round(p95)), "ms", light)]);
     }
     let mut body = json!({"status": word(light)});
     let shown = |field| call.state.settings.public_identity.contains(&field) || call.may_see_details();
@@ -150,7 +145,7 @@ fn health_json(call: &Call<'_>) -> Value {
 
 /// Spring Boot Actuator, version 3 of its media type.
 fn actuator(call: &Call<'_>) -> Value {
-    let snapshot = call.state.snapshot.load();
+    let snapshot = &call.snapshot;
     let light = snapshot.verdict.light;
     let up_unless = |down: bool| if down { "DOWN" } else { "UP" };
     let lifecycle = if snapshot.phase == Phase::Ready { "UP" } else { "OUT_OF_SERVICE" };
@@ -163,20 +158,34 @@ fn actuator(call: &Call<'_>) -> Value {
     })
 }
 
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Ready => "ready",
+        Phase::Draining => "draining",
+    }
+}
+
 fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// The first value of a query parameter, percent-decoded, `+` being a space.
+/// The first value of a query parameter.
 pub(super) fn query_value(query: Option<&str>, name: &str) -> Option<String> {
     query_values(query, name).next()
 }
 
 /// All values of a query parameter.
 pub(super) fn query_values<'a>(query: Option<&'a str>, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    parameters(query).filter(move |(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// The parameters of a query string, percent-decoded, `+` being a space.
+pub(super) fn parameters(query: Option<&str>) -> impl Iterator<Item = (String, String)> + '_ {
     let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    query.unwrap_or_default().split('&').filter_map(move |pair| {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.map(move |pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(key) == name).then(|| decode(value))
+        (decode(key), decode(value))
     })
 }

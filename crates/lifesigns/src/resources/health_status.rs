@@ -27,7 +27,7 @@ pub(super) fn is_own_code(status: StatusCode) -> bool {
 }
 
 pub(super) fn answer(call: &Call<'_>) -> Answer {
-    let verdict = call.state.snapshot.load().verdict;
+    let verdict = call.snapshot.verdict;
     let lasted = call.now.duration_since(verdict.since).as_secs();
     let prolonged = lasted >= i64::from(call.state.settings.prolonged_red_seconds);
     let status = match verdict.light {
@@ -63,7 +63,7 @@ pub(super) fn represent(call: &Call<'_>, status: StatusCode, reason: &str) -> An
     let (light, message) = match status.as_u16() {
         503 => (Light::Amber, "Available: hold requests that can wait"),
         500 | 502 => (Light::Red, "Unavailable: make no requests"),
-        _ => (Light::Green, "Available: make requests as required"),
+        _ => (Light::Green, "Available: send what you like, within your limits"),
     };
     let environment = call.state.identity.environment.as_deref().unwrap_or(UNKNOWN);
     let request_id = call.request_id.as_str();

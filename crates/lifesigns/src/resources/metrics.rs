@@ -6,12 +6,13 @@
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
-use http::StatusCode;
+use lifesigns_model::series::NOT_APPLICABLE;
 
 use super::answer::Answer;
 use super::escape::Label;
 use super::{Call, negotiate};
 use crate::collector::TotalKey;
+use crate::proc::ProcessSource;
 use crate::process::Process;
 use crate::recorder::{METHODS, lock};
 use crate::settings::ResourceKind;
@@ -23,25 +24,30 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// a bound may be counted on either side of it.
 const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-pub(super) fn answer(call: &Call<'_>) -> Answer {
+pub(super) async fn answer(call: &Call<'_>) -> Answer {
     let is_open_metrics =
         negotiate::media_type(&call.parts.headers, &["text/plain", "application/openmetrics-text"]) == 1;
+    let content_type = if is_open_metrics { OPEN_METRICS } else { PROMETHEUS };
+    // There may be many lines, and the store is asked for its size: nothing for a thread that carries traffic.
+    call.make(content_type, move |process| Ok(page(process, is_open_metrics))).await
+}
+
+fn page(process: &Process, is_open_metrics: bool) -> String {
     let mut page = Page { text: String::with_capacity(4096), is_open_metrics };
-    let process = &*call.api.process;
     exchanges(&mut page, process);
     subjects(&mut page, process);
     recording(&mut page, process);
-    own(&mut page, call);
+    own(&mut page, process);
     if is_open_metrics {
         page.text.push_str("# EOF\n");
     }
-    Answer::new(StatusCode::OK, if is_open_metrics { OPEN_METRICS } else { PROMETHEUS }, page.text)
+    page.text
 }
 
 fn exchanges(page: &mut Page, process: &Process) {
     const NAME: &str = "http_server_request_duration_seconds";
-    let collected = lock(&process.collected);
-    let mut totals: Vec<_> = collected.totals.iter().collect();
+    let totals = lock(&process.totals);
+    let mut totals: Vec<_> = totals.by_key.iter().collect();
     totals.sort_unstable_by_key(|(key, _)| (key.api, key.route, key.method, key.status, key.failed_by));
     page.begin(NAME, "histogram", "Time from a request's head to the end of its response.");
     for (key, rollup) in &totals {
@@ -73,7 +79,8 @@ fn labels(process: &Process, key: &TotalKey) -> String {
         "lifesigns_api=\"{}\",http_request_method=\"{}\",http_route=\"{}\",http_response_status_code=\"{}\",\
          lifesigns_failed_by=\"{}\"",
         Label(&api.name),
-        METHODS[usize::from(key.method)],
+        // The conventions write an unknown method so.
+        if key.method == 0 { "_OTHER" } else { METHODS[usize::from(key.method)] },
         Label(&route),
         key.status,
         key.failed_by
@@ -82,7 +89,7 @@ fn labels(process: &Process, key: &TotalKey) -> String {
 
 fn subjects(page: &mut Page, process: &Process) {
     page.begin("lifesigns_light", "gauge", "Traffic light: 0 green, 1 amber, 2 red.");
-    for api in &process.apis {
+    for api in process.apis.iter().filter(|api| api.records) {
         let light = api.snapshot.load().verdict.light as u8;
         page.sample("lifesigns_light", &format!("lifesigns_api=\"{}\"", Label(&api.name)), light);
     }
@@ -91,10 +98,12 @@ fn subjects(page: &mut Page, process: &Process) {
         "Requests for health resources; they are no API traffic.",
     );
     for api in &process.apis {
-        for kind in ResourceKind::ALL {
-            let count = api.resource_requests[kind as usize].load(Ordering::Relaxed);
-            let labels = format!("lifesigns_api=\"{}\",resource=\"{}\"", Label(&api.name), kind.name());
-            page.sample("lifesigns_resource_requests_total", &labels, count);
+        // A gateway's own resources belong to no API, and it may have the name of one.
+        let name = if api.records { &*api.name } else { NOT_APPLICABLE };
+        let counters = ResourceKind::ALL.map(|kind| (kind.name(), &api.resource_requests[kind as usize]));
+        for (resource, counter) in counters.into_iter().chain([("forced_answer", &api.forced_requests)]) {
+            let labels = format!("lifesigns_api=\"{}\",resource=\"{resource}\"", Label(name));
+            page.sample("lifesigns_resource_requests_total", &labels, counter.load(Ordering::Relaxed));
         }
     }
 }
@@ -115,11 +124,9 @@ fn recording(page: &mut Page, process: &Process) {
         "Exchanges that lost route and client because there were too many series.",
     );
     page.sample("lifesigns_series_capped_total", "", process.recorder.capped());
-    let Some(store) = &process.store else { return };
-    let status = store.status();
-    let dropped = lock(&process.collected).dropped_exchanges + status.dropped_exchanges;
+    let Some(status) = process.store_status() else { return };
     page.begin_counter("lifesigns_store_dropped_exchanges", "Exchanges that the store could not keep.");
-    page.sample("lifesigns_store_dropped_exchanges_total", "", dropped);
+    page.sample("lifesigns_store_dropped_exchanges_total", "", status.dropped_exchanges);
     page.begin("lifesigns_store_pending_rows", "gauge", "Rows not yet safe in the store.");
     page.sample("lifesigns_store_pending_rows", "", status.pending_rows);
     page.begin("lifesigns_store_failing", "gauge", "1 while the store cannot be written.");
@@ -128,12 +135,10 @@ fn recording(page: &mut Page, process: &Process) {
     page.sample("lifesigns_store_size_bytes", "", status.bytes);
 }
 
-fn own(page: &mut Page, call: &Call<'_>) {
-    let process = &*call.api.process;
-    let figures = process.apis[process.own].snapshot.load().process;
+fn own(page: &mut Page, process: &Process) {
     page.begin("process_start_time_seconds", "gauge", "Start of the process, in seconds since the epoch.");
     page.sample("process_start_time_seconds", "", process.started.as_millisecond() as f64 / 1000.0);
-    if let Some(used) = figures.memory_used {
+    if let Some(used) = ProcessSource::Own.read().and_then(|figures| figures.memory_used) {
         page.begin("process_resident_memory_bytes", "gauge", "Resident memory of the process.");
         page.sample("process_resident_memory_bytes", "", used);
     }

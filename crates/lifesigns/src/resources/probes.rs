@@ -2,7 +2,7 @@
 //!
 //! | probe | fails when |
 //! |---|---|
-//! | `/livez` | the process itself is broken: it answers, so it is not |
+//! | `/livez` | the process itself is broken: its collector has judged nothing for 15 seconds |
 //! | `/readyz` | starting, draining, or the light is red |
 //! | `/startupz` | starting |
 
@@ -26,10 +26,10 @@ struct Check {
 }
 
 pub(super) fn answer(call: &Call<'_>) -> Answer {
-    let snapshot = call.state.snapshot.load();
+    let snapshot = &call.snapshot;
     let query = call.parts.uri.query();
     let excluded: Vec<String> = query_values(query, "exclude").collect();
-    let (probe, checks) = checks(call.resource.kind, &snapshot);
+    let (probe, checks) = checks(call.resource.kind, snapshot);
     let unknown: Vec<&String> =
         excluded.iter().filter(|name| !checks.iter().any(|check| check.name == name.as_str())).collect();
     let is_excluded = |check: &Check| excluded.iter().any(|name| name == check.name);
@@ -65,7 +65,14 @@ fn checks(kind: ResourceKind, snapshot: &Snapshot) -> (&'static str, Vec<Check>)
         reason: "start-up is not over".to_owned(),
     };
     match kind {
-        ResourceKind::Livez => ("livez", vec![Check { name: "process", is_ok: true, reason: String::new() }]),
+        ResourceKind::Livez => {
+            let collector = Check {
+                name: "collector",
+                is_ok: !snapshot.is_abandoned(),
+                reason: "nothing has been judged for too long".to_owned(),
+            };
+            ("livez", vec![collector])
+        }
         ResourceKind::Startupz => ("startupz", vec![startup()]),
         _ => {
             let draining = Check {

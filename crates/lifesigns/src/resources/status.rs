@@ -1,17 +1,21 @@
 //! `/status`: how one process is doing.
 
+use std::time::Duration;
+
 use http::StatusCode;
+use jiff::Timestamp;
 use lifesigns_model::identity::UNKNOWN;
 use lifesigns_model::light::Light;
 use serde_json::json;
 
 use super::Call;
 use super::answer::{Answer, time_text};
+use crate::proc::ProcessSource;
 
 const BYTES_PER_MEGABYTE: u64 = 1024 * 1024;
 
 pub(super) fn answer(call: &Call<'_>) -> Answer {
-    let snapshot = call.state.snapshot.load();
+    let snapshot = &call.snapshot;
     let identity = &call.state.identity;
     let known = |field: &Option<String>| field.clone().unwrap_or_else(|| UNKNOWN.to_owned());
     let megabytes = |bytes: Option<u64>| bytes.map(|bytes| bytes.div_ceil(BYTES_PER_MEGABYTE));
@@ -22,7 +26,7 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
         "timestamp": time_text(call.now),
         "environment": known(&identity.environment),
         "version": known(&identity.version),
-        "uptime": call.uptime().as_secs(),
+        "uptime": call.uptime().map(|uptime| uptime.as_secs()),
         "memory": {
             "used": megabytes(snapshot.process.memory_used),
             "total": megabytes(snapshot.process.memory_total),
@@ -35,9 +39,14 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
 }
 
 impl Call<'_> {
-    /// How long the process behind this API has been up; this process, where that one cannot be seen.
-    pub(super) fn uptime(&self) -> std::time::Duration {
-        let started = self.state.snapshot.load().process.started.unwrap_or(self.api.process.started);
-        self.now.duration_since(started).try_into().unwrap_or_default()
+    /// When the process behind this API started; `None` where it is another one and cannot be seen.
+    pub(super) fn started(&self) -> Option<Timestamp> {
+        let own = (self.state.source == ProcessSource::Own).then_some(self.api.process.started);
+        self.snapshot.process.started.or(own)
+    }
+
+    /// How long it has been up.
+    pub(super) fn uptime(&self) -> Option<Duration> {
+        Some(self.now.duration_since(self.started()?).try_into().unwrap_or_default())
     }
 }

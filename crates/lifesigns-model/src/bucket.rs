@@ -1,10 +1,9 @@
 //! Time buckets: minutes since the epoch, in UTC, and the three levels of rollup.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// A whole minute in UTC, counted from 1970-01-01T00:00Z. The finest time that a rollup knows.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Minute(i64);
 
 impl Minute {

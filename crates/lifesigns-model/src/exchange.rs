@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// Status under which an exchange is counted whose client went away before any answer had begun.
 ///
 /// No such status is ever sent. The number is the one nginx made customary for it.
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// Who is to blame for an exchange that did not go well.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum FailedBy {
     /// Nobody: it went well.
     #[default]

@@ -194,7 +194,7 @@ pub const GATEWAY: Section = Section {
             Kind::Address,
             "",
             "\"127.0.0.1:9090\"",
-            "Where operators connect: resources for the admin listener and `/metrics` without a token. Without it there is none.",
+            "Where operators connect: resources for the admin listener and `/metrics` without a token. Without it there is none. The resources of each API stand under `/{name}/…`, such as `/polls/health`, or under its `path` if no API has that name and no other API has that path.",
         ),
         key(
             "workers",
@@ -243,7 +243,7 @@ pub const GATEWAY: Section = Section {
             Kind::Switch,
             "false",
             "true",
-            "Whether `Forwarded`, `X-Forwarded-Proto` and `X-Forwarded-Host` of callers are believed: only behind a proxy that sets them.",
+            "Whether `Forwarded` and `X-Forwarded-…` of callers are believed: only behind a proxy that sets them. Rate limits then count by the last address in `X-Forwarded-For`.",
         ),
         key(
             "drain_delay_seconds",
@@ -257,7 +257,7 @@ pub const GATEWAY: Section = Section {
             number(0, HOUR_SECONDS),
             "30",
             "60",
-            "After that: how long requests in progress may take to end.",
+            "After that: how long requests in progress may take to end. Those without an answer by then get 503.",
         ),
     ],
 };

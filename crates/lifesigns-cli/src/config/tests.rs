@@ -95,6 +95,33 @@ fn what_cannot_go_together_is_told() {
 }
 
 #[test]
+fn an_api_may_stand_wherever_nothing_else_answers() {
+    let check = |path: &str, more: &str, expected: Option<&str>| {
+        let api = format!("[[api]]\nupstream = \"http://127.0.0.1:3000\"\npath = \"{path}\"\n{more}");
+        let settings = read(&api);
+        match expected {
+            None => assert!(settings.is_ok(), "{api}{}", told(settings)),
+            Some(taken) => {
+                let faults = told(settings);
+                assert!(faults.contains(&format!("{taken} is where the gateway answers")), "{api}{faults}");
+            }
+        }
+    };
+    for path in ["/oauth2", "/openapi.json", "/analytics", "/analytics/2.0", "/metrics2", "/metrics/a"] {
+        check(path, "", None);
+    }
+    check("/metrics", "", Some("/metrics"));
+    check("/analytics/1.0", "", Some("/analytics/1.0"));
+    check("/analytics/1.0/a", "", Some("/analytics/1.0"));
+    check("/metrics", "[resources.metrics]\nenabled = false\n", None);
+    check("/metrics", "[resources.metrics]\nlistener = \"admin\"\n", None);
+    check("/metrics", "[resources.metrics]\npath = \"/figures\"\n", None);
+    check("/figures", "[resources.metrics]\npath = \"/figures\"\n", Some("/figures"));
+    check("/metrics", "[resources]\nprefix = \"/own\"\n", None);
+    check("/own/metrics", "[resources]\nprefix = \"/own\"\n", Some("/own/metrics"));
+}
+
+#[test]
 fn addresses_and_paths_are_told() {
     insta::assert_snapshot!(told(read(
         "[gateway]\nlisten = \":8080\"\nadmin_listen = \"127.0.0.1\"\n\

@@ -1,6 +1,6 @@
 //! APIs: each can be told from the others, and each can be reached.
 
-use lifesigns::{ProcessSource, Settings as ResourceSettings};
+use lifesigns::{Exposure, ProcessSource, ResourceKind, Settings as ResourceSettings};
 use lifesigns_gateway::Upstream;
 use lifesigns_model::identity::Identity;
 use lifesigns_model::route::Templates;
@@ -11,9 +11,6 @@ use crate::config::fault::{Fault, Place};
 use crate::config::openapi;
 use crate::config::tree::At;
 use crate::config::wire;
-
-/// First parts of paths where the resources of the gateway itself stand.
-const TAKEN: [&str; 4] = ["analytics", "metrics", "oauth2", "openapi.json"];
 
 /// The APIs that were written and are right.
 pub(super) fn apis(
@@ -42,7 +39,7 @@ fn one(
 ) -> Option<Api> {
     let name = name(api, document, checks);
     let upstream = upstream(api, checks);
-    let mount = mount(api, checks);
+    let mount = mount(api, resources, checks);
     let base = upstream.as_ref().map_or("", Upstream::base);
     let routes = api.openapi.as_ref().and_then(|named| routes(named, base, checks));
     let process = process(&api.process, checks);
@@ -90,8 +87,8 @@ fn upstream(api: &wire::Api, checks: &mut Checks<'_>) -> Option<Upstream> {
     values::url("upstream", written, checks)
 }
 
-fn mount(api: &wire::Api, checks: &mut Checks<'_>) -> Option<Mount> {
-    let path = api.path.as_ref().map(|path| mount_path(path, checks));
+fn mount(api: &wire::Api, shared: &ResourceSettings, checks: &mut Checks<'_>) -> Option<Mount> {
+    let path = api.path.as_ref().map(|path| mount_path(path, shared, checks));
     let host = api.host.as_ref().map(|host| mount_host(host, checks));
     // What was written and is wrong makes no mount; what was not written does.
     Some(Mount {
@@ -100,17 +97,31 @@ fn mount(api: &wire::Api, checks: &mut Checks<'_>) -> Option<Mount> {
     })
 }
 
-fn mount_path(path: &At<String>, checks: &mut Checks<'_>) -> Option<String> {
+fn mount_path(path: &At<String>, shared: &ResourceSettings, checks: &mut Checks<'_>) -> Option<String> {
     let text = values::path("path", path, checks)?;
-    let first = text.split('/').nth(1).unwrap_or_default();
-    if !TAKEN.contains(&first) {
-        return Some(text);
-    }
+    let Some(taken) = taken(&text, shared) else { return Some(text) };
     checks.fault(
-        Fault::new(&path.place, format!("`path`: /{first} is where the gateway answers for all APIs"))
+        Fault::new(&path.place, format!("`path`: {taken} is where the gateway answers for all APIs"))
             .hint("choose another path, or tell the API by its `host`"),
     );
     None
+}
+
+/// The path of a resource that spans all APIs and would answer for an API at this mount.
+fn taken(mount: &str, shared: &ResourceSettings) -> Option<String> {
+    let paths = ResourceKind::ALL.into_iter().filter(|kind| kind.is_shared()).filter_map(|kind| {
+        let resource = shared.resource(kind);
+        let is_answered = resource.enabled && resource.exposure != Exposure::Admin;
+        is_answered.then(|| (kind, format!("{}{}", shared.prefix, resource.path)))
+    });
+    let mut taken = paths.filter(|(kind, path)| {
+        let rest = mount.strip_prefix(path.as_str());
+        // Queries have paths below that of the resource.
+        rest.is_some_and(|rest| {
+            rest.is_empty() || (*kind == ResourceKind::Analytics && rest.starts_with('/'))
+        })
+    });
+    taken.next().map(|(_, path)| path)
 }
 
 fn mount_host(host: &At<String>, checks: &mut Checks<'_>) -> Option<String> {

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const USAGE: &str = "\
 The Polls API: questions with choices, and votes for them.
 
-Usage: polls [--listen ADDRESS] [--database FILE]
+Usage: polls [--listen ADDRESS] [--database FILE] [--figures FILE]
 
   --listen ADDRESS   where to listen [env: POLLS_LISTEN] [default: 127.0.0.1:4000]
   --database FILE    where the questions are kept [env: POLLS_DATABASE] [default: polls.db]

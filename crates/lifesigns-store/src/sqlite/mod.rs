@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `schema` | is this file ours, and how is it opened and brought up to date? |
 //! | `lock` | who writes it? |
+//! | `queue` | what waits to be written, and who waits for it? |
 //! | `writer` | when is written, and what happens when that fails? |
 //! | `write` | what does one transaction write? |
 //! | `upkeep` | how does expired data leave? |
@@ -18,6 +19,7 @@
 
 mod error;
 mod lock;
+mod queue;
 mod read;
 mod rows;
 mod schema;
@@ -30,7 +32,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -42,8 +43,9 @@ pub use self::read::SqliteReader;
 
 use self::error::explain;
 use self::lock::WriterLock;
+use self::queue::{Queue, Unflushed};
 use self::write::Database;
-use self::writer::{Command, Gauges, Writer};
+use self::writer::{Gauges, Writer};
 
 /// How a file is kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,11 +91,10 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    max_queued_rows: u64,
     gauges: Arc<Gauges>,
     reader: SqliteReader,
+    queue: Arc<Queue>,
     /// `None` once it has been told to stop.
-    queue: Option<Sender<Command>>,
     thread: Option<JoinHandle<()>>,
     /// Let go of last, when nothing of this process touches the file any more.
     _lock: WriterLock,
@@ -106,7 +107,15 @@ impl SqliteStore {
     /// When another process writes the file, when it belongs to another program or to a newer version (it is then
     /// left as it is), when it is damaged, or when it cannot be opened. The message says how to mend it.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<SqliteStore, StoreError> {
-        let path = path.as_ref().to_owned();
+        SqliteStore::open_with(path.as_ref().to_owned(), options, Writer::run)
+    }
+
+    /// `work` is what the thread does.
+    fn open_with(
+        path: PathBuf,
+        options: Options,
+        work: impl FnOnce(Writer, &Queue) + Send + 'static,
+    ) -> Result<SqliteStore, StoreError> {
         let lock = WriterLock::acquire(&path)?;
         let failed = |error| explain(&path, "the store could not be opened", error);
         let connection = schema::open_for_writing(&path, options.busy_timeout)?;
@@ -119,23 +128,16 @@ impl SqliteStore {
         let database = Database::new(connection, options.retention).map_err(failed)?;
         let reader = SqliteReader::open(&path, options.busy_timeout)?;
         let gauges = Arc::new(Gauges::default());
-        let (queue, commands) = mpsc::channel();
+        let queue = Arc::new(Queue::new(options.max_queued_rows));
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn({
-                let (path, gauges) = (path.clone(), gauges.clone());
-                move || Writer::new(path, database, &gauges, options.max_held_rows).run(&commands)
+                let writer = Writer::new(path.clone(), database, gauges.clone(), options.max_held_rows);
+                let ending = Ending { gauges: gauges.clone(), queue: queue.clone() };
+                move || work(writer, &ending.queue)
             })
             .map_err(|error| StoreError::because("the store's thread could not be started", error))?;
-        Ok(SqliteStore {
-            path,
-            max_queued_rows: options.max_queued_rows as u64,
-            gauges,
-            reader,
-            queue: Some(queue),
-            thread: Some(thread),
-            _lock: lock,
-        })
+        Ok(SqliteStore { path, gauges, reader, queue, thread: Some(thread), _lock: lock })
     }
 
     /// Opens a file for reading only, also while another process writes it.
@@ -159,21 +161,10 @@ impl SqliteStore {
     fn stop(&mut self) {
         // The last connection to close takes the log into the file and removes it. One that only reads cannot.
         self.reader.disconnect();
-        // Without a sender the thread's queue ends, and then the thread does.
-        self.queue = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            let text = "the store's thread has panicked; rows that were queued may be lost".to_owned();
-            tracing::error!("{text}");
-            *self.gauges.last_error() = Some(text);
-        }
-    }
-
-    fn send(&self, command: Command) -> Result<(), Command> {
-        match &self.queue {
-            Some(queue) => queue.send(command).map_err(|mpsc::SendError(command)| command),
-            None => Err(command),
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            // When it has panicked, its ending has said so in the log and in the status.
+            let _ = thread.join();
         }
     }
 }
@@ -183,33 +174,18 @@ impl RollupStore for SqliteStore {
         if rows.is_empty() {
             return Ok(());
         }
-        let added = rows.len() as u64;
-        let before = self.gauges.queued_rows.fetch_add(added, Relaxed);
-        let sent = if before == 0 || before + added <= self.max_queued_rows {
-            self.send(Command::Append(rows))
-        } else {
-            Err(Command::Append(rows))
-        };
-        match sent {
-            Err(Command::Append(rows)) => {
-                self.gauges.queued_rows.fetch_sub(added, Relaxed);
-                Err(Rejected(rows))
-            }
-            _ => Ok(()),
-        }
+        self.queue.append(rows)
     }
 
     fn flush(&self, patience: Duration) -> Result<(), StoreError> {
-        let (answer, answered) = mpsc::sync_channel(1);
-        let gone = || StoreError::new("the store's thread has ended; restart the process");
-        self.send(Command::Flush(answer)).map_err(|_| gone())?;
-        answered.recv_timeout(patience).unwrap_or_else(|error| match error {
-            RecvTimeoutError::Timeout => Err(StoreError::new(format!(
+        self.queue.flush(patience).map_err(|unflushed| match unflushed {
+            Unflushed::Failed(text) => StoreError::new(text),
+            Unflushed::TooSlow => StoreError::new(format!(
                 "{} was not written within {} s: its disk is slow, or much is queued",
                 self.path.display(),
                 patience.as_secs_f64()
-            ))),
-            RecvTimeoutError::Disconnected => Err(gone()),
+            )),
+            Unflushed::Over => StoreError::new(THREAD_GONE),
         })
     }
 
@@ -220,7 +196,7 @@ impl RollupStore for SqliteStore {
     fn status(&self) -> StoreStatus {
         let gauges = &self.gauges;
         StoreStatus {
-            pending_rows: gauges.queued_rows.load(Relaxed) + gauges.held_rows.load(Relaxed),
+            pending_rows: self.queue.rows() as u64 + gauges.held_rows.load(Relaxed),
             dropped_exchanges: gauges.dropped_exchanges.load(Relaxed),
             last_error: gauges.last_error().clone(),
             bytes: [self.path.clone(), beside(&self.path, "-wal")]
@@ -235,6 +211,26 @@ impl RollupStore for SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+const THREAD_GONE: &str = "the store's thread has ended, so nothing is written any more; restart the process, and report the \
+     panic that the log shows before this";
+
+/// Says that the thread has ended, however it does.
+#[derive(Debug)]
+struct Ending {
+    gauges: Arc<Gauges>,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("{THREAD_GONE}");
+            *self.gauges.last_error() = Some(THREAD_GONE.to_owned());
+        }
+        self.queue.end();
     }
 }
 

@@ -2,19 +2,19 @@
 //!
 //! Whoever appends puts rows into its queue and goes on. The thread takes all that has come, merges it and writes
 //! it in one transaction. When that fails, it keeps the rows and tries again: each second, and whenever somebody
-//! flushes. It ends when the queue's other end is dropped, after a last attempt to write.
+//! flushes. It ends when the queue is closed, after a last attempt to write.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lifesigns_model::bucket::Level;
 use lifesigns_model::rollup::Rollup;
-use lifesigns_model::store::{RollupRow, StoreError};
+use lifesigns_model::store::RollupRow;
 
 use super::error::{chain, explain};
+use super::queue::Queue;
 use super::upkeep;
 use super::write::{Database, Pending};
 
@@ -23,19 +23,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Merged rows after which a transaction is written although more are waiting.
 const ROWS_A_TRANSACTION: usize = 20_000;
 
-/// What is sent to the thread.
-#[derive(Debug)]
-pub(super) enum Command {
-    Append(Vec<RollupRow>),
-    /// To be answered once everything sent before is in the file, or could not be written.
-    Flush(SyncSender<Result<(), StoreError>>),
-}
-
 /// What the thread lets others know.
 #[derive(Debug, Default)]
 pub(super) struct Gauges {
-    /// Rows in the queue.
-    pub(super) queued_rows: AtomicU64,
     /// Merged rows that the thread has taken and not yet written.
     pub(super) held_rows: AtomicU64,
     pub(super) dropped_exchanges: AtomicU64,
@@ -50,47 +40,57 @@ impl Gauges {
 
 /// The thread's state.
 #[derive(Debug)]
-pub(super) struct Writer<'g> {
+pub(super) struct Writer {
     path: PathBuf,
     database: Database,
-    gauges: &'g Gauges,
+    gauges: Arc<Gauges>,
     max_held_rows: usize,
     pending: Pending,
-    flushes: Vec<SyncSender<Result<(), StoreError>>>,
     /// When the last attempt failed; `None` while writing works.
     failed_at: Option<Instant>,
     upkeep_due: bool,
 }
 
-impl<'g> Writer<'g> {
+impl Writer {
     pub(super) fn new(
         path: PathBuf,
         database: Database,
-        gauges: &'g Gauges,
+        gauges: Arc<Gauges>,
         max_held_rows: usize,
-    ) -> Writer<'g> {
+    ) -> Writer {
         Writer {
             path,
             database,
             gauges,
             max_held_rows,
             pending: Pending::new(),
-            flushes: Vec::new(),
             failed_at: None,
             // Something may have been left over when the last process ended.
             upkeep_due: true,
         }
     }
 
-    pub(super) fn run(mut self, queue: &Receiver<Command>) {
+    pub(super) fn run(mut self, queue: &Queue) {
         loop {
-            let open = self.receive(queue);
+            let patience = match self.failed_at {
+                Some(at) => Some(RETRY.saturating_sub(at.elapsed())),
+                None => self.upkeep_due.then_some(Duration::ZERO),
+            };
+            let taken = queue.take(patience, ROWS_A_TRANSACTION);
+            for rows in taken.batches {
+                let count = rows.len();
+                self.merge(rows);
+                queue.merged(count);
+            }
             let due = self.failed_at.is_none_or(|at| at.elapsed() >= RETRY);
-            if !self.pending.is_empty() && (due || !open || !self.flushes.is_empty()) {
+            if !self.pending.is_empty() && (due || taken.asked || !taken.open) {
                 self.write();
             }
-            self.answer_flushes();
-            if !open {
+            match &*self.gauges.last_error() {
+                Some(text) if !self.pending.is_empty() => queue.failed(text.clone()),
+                _ => queue.written(),
+            }
+            if !taken.open {
                 self.give_up_the_rest();
                 return;
             }
@@ -100,34 +100,7 @@ impl<'g> Writer<'g> {
         }
     }
 
-    /// Waits for something to do and takes what there is. Whether more can come.
-    fn receive(&mut self, queue: &Receiver<Command>) -> bool {
-        let first = match self.failed_at {
-            Some(at) => queue.recv_timeout(RETRY.saturating_sub(at.elapsed())),
-            None if self.upkeep_due => queue.recv_timeout(Duration::ZERO),
-            None => queue.recv().map_err(RecvTimeoutError::from),
-        };
-        match first {
-            Ok(command) => self.take(command),
-            Err(RecvTimeoutError::Timeout) => return true,
-            Err(RecvTimeoutError::Disconnected) => return false,
-        }
-        while self.pending.len() < ROWS_A_TRANSACTION {
-            match queue.try_recv() {
-                Ok(command) => self.take(command),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return false,
-            }
-        }
-        true
-    }
-
-    fn take(&mut self, command: Command) {
-        let rows = match command {
-            Command::Append(rows) => rows,
-            Command::Flush(answer) => return self.flushes.push(answer),
-        };
-        let taken = rows.len() as u64;
+    fn merge(&mut self, rows: Vec<RollupRow>) {
         for row in rows {
             let key = (row.minute, row.series);
             if let Some(sum) = self.pending.get_mut(&key) {
@@ -139,7 +112,6 @@ impl<'g> Writer<'g> {
             }
         }
         self.gauges.held_rows.store(self.pending.len() as u64, Relaxed);
-        self.gauges.queued_rows.fetch_sub(taken, Relaxed);
     }
 
     fn write(&mut self) {
@@ -185,17 +157,6 @@ impl<'g> Writer<'g> {
         }
         self.failed_at = Some(Instant::now());
         *self.gauges.last_error() = Some(text);
-    }
-
-    fn answer_flushes(&mut self) {
-        for flush in self.flushes.drain(..) {
-            let answer = match &*self.gauges.last_error() {
-                Some(text) if !self.pending.is_empty() => Err(StoreError::new(text.clone())),
-                _ => Ok(()),
-            };
-            // Whoever asked may have lost patience and gone.
-            let _ = flush.try_send(answer);
-        }
     }
 
     fn give_up_the_rest(&mut self) {

@@ -90,3 +90,21 @@ fn a_series_whose_entry_was_rolled_back_gets_a_number_of_its_own() {
     let rows = [row(1, "first", 200, 5), row(1, "second", 200, 5)];
     assert_eq!(open(&place.path).select(&selection).unwrap().groups, added_up(&rows, &selection));
 }
+
+#[test]
+fn a_writer_that_panics_is_told_by_everything() {
+    let place = place();
+    let panics = |_: Writer, queue: &Queue| {
+        queue.take(None, 1);
+        panic!("as the test wants it");
+    };
+    let store = SqliteStore::open_with(place.path.clone(), Options::default(), panics).unwrap();
+    store.append(vec![row(1, "orders", 200, 5)]).unwrap();
+    let error = store.flush(PATIENCE).unwrap_err();
+    assert!(error.to_string().contains("thread has ended"), "{error}");
+    assert_eq!(store.append(vec![row(2, "orders", 200, 5)]).unwrap_err().0.len(), 1);
+    let status = store.status();
+    assert!(status.last_error.is_some_and(|text| text.contains("thread has ended")));
+    assert_eq!(status.pending_rows, 1);
+    assert!(store.close().is_err());
+}

@@ -146,3 +146,30 @@ fn write_until_killed(path: &Path) -> ! {
         println!("acknowledged {written}");
     }
 }
+
+/// POSIX locks of a process end when it closes any descriptor of the file. Another program that then closes the file
+/// would take itself for the last user and remove the log that is being written.
+#[test]
+fn another_program_that_closes_the_file_leaves_the_log() {
+    if let Some(path) = std::env::var_os(OTHER) {
+        assert_eq!(number(Path::new(&path), "SELECT count(*) FROM minute_rows"), 1);
+        return;
+    }
+    let place = place();
+    let store = open(&place.path);
+    append(&store, vec![row(1, "orders", 200, 5)]);
+    let reader = SqliteStore::open_read_only(&place.path).unwrap();
+    drop(reader);
+    let other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite::tests::files::another_program_that_closes_the_file_leaves_the_log"])
+        .env(OTHER, &place.path)
+        .output()
+        .unwrap();
+    assert!(other.status.success(), "{other:?}");
+    assert!(beside(&place.path, "-wal").exists());
+    append(&store, vec![row(2, "orders", 200, 5)]);
+    assert_eq!(total(&store), 2);
+}
+
+/// Set in the environment of the process that plays another program.
+const OTHER: &str = "LIFESIGNS_STORE_READ_BY_ANOTHER";

@@ -218,7 +218,7 @@ impl Body for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.watch.set_answering(false);
+        self.watch.end_answer();
         self.watch.restart(Wait::RequestHead);
     }
 }

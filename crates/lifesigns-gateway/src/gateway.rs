@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::{
     complaints::Complaints,
     config::Config,
+    files,
     routing::{Router, Target},
     serve::{self, Phase, Worker},
 };
@@ -81,13 +82,16 @@ impl Gateway {
         let complaints: Arc<[Arc<Complaints>]> =
             self.config.routes.iter().map(|_| Arc::new(Complaints::new())).collect();
         let mut ends = Vec::with_capacity(self.listeners.len());
+        let max_clients = files::clients(self.listeners.len());
         for (number, listener) in self.listeners.into_iter().enumerate() {
             let mut listeners = vec![(listener, Listener::Public)];
             listeners.extend(admin.take().map(|listener| (listener, Listener::Admin)));
             let (config, lifesigns) = (self.config.clone(), self.lifesigns.clone());
             let complaints = complaints.clone();
-            let make =
-                move || Worker::new(&config, lifesigns.clone(), router(&config, &lifesigns, &complaints));
+            let make = move || {
+                let router = router(&config, &lifesigns, &complaints);
+                Worker::new(&config, lifesigns.clone(), router, max_clients)
+            };
             ends.push(serve::start(number, listeners, in_phase.clone(), make)?);
         }
 

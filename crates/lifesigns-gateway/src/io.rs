@@ -43,6 +43,7 @@ impl ClientIo {
         } else {
             self.watch.end(Wait::Write);
             self.watch.extend(Wait::RequestHead);
+            self.watch.extend(Wait::HalfClosed);
         }
     }
 }

@@ -15,12 +15,14 @@
 //! | `complaints` | how often a fault that comes with every request is told |
 //! | `rescue` | the only place that turns an error into a response |
 //! | `tunnel` | other protocols |
+//! | `files` | how many clients there may be at once |
 //! | `watch`, `io` | who is being waited for, and for how long |
 
 mod body;
 mod complaints;
 mod config;
 mod exchange;
+mod files;
 mod forward;
 mod gateway;
 mod headers;

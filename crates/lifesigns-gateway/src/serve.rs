@@ -46,6 +46,7 @@ pub(crate) struct Worker {
     pub(crate) via: Option<HeaderValue>,
     pub(crate) response_head_timeout: Duration,
     pub(crate) clients: Rc<Clients>,
+    max_clients: usize,
     http: http1::Builder,
     ticks: Ticks,
     patience: Patience,
@@ -63,7 +64,7 @@ pub(crate) enum Phase {
 }
 
 impl Worker {
-    pub(crate) fn new(config: &Config, lifesigns: Lifesigns, router: Router) -> Worker {
+    pub(crate) fn new(config: &Config, lifesigns: Lifesigns, router: Router, max_clients: usize) -> Worker {
         let mut http = http1::Builder::new();
         http.max_buf_size(config.limits.request_head_bytes.max(MIN_BUFFER)).writev(true).half_close(false);
         http.max_header_size(config.limits.request_head_bytes.max(MIN_BUFFER));
@@ -85,6 +86,7 @@ impl Worker {
             via: config.via.as_ref().and_then(|name| HeaderValue::from_str(&format!("1.1 {name}")).ok()),
             response_head_timeout: config.timeouts.response_head,
             clients: Rc::default(),
+            max_clients,
             http,
             ticks,
             patience: Patience::new(&config.timeouts),
@@ -169,14 +171,21 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, kind: Listener, mut p
     {
         let mut closing = pin!(reaches(&mut phase, Phase::Closing));
         loop {
+            let accept = async {
+                if kind == Listener::Public {
+                    worker.clients.room_for_one(worker.max_clients).await;
+                }
+                listener.accept().await
+            };
             let accepted = tokio::select! {
                 () = &mut closing => break,
-                accepted = listener.accept() => accepted,
+                accepted = accept => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
                     pause = Pause::default();
-                    tokio::task::spawn_local(serve_client(worker.clone(), stream, peer, kind));
+                    let presence = worker.clients.admit(&worker.ticks);
+                    tokio::task::spawn_local(serve_client(worker.clone(), presence, stream, peer, kind));
                 }
                 Err(error) if is_of_one_client(&error) => {}
                 Err(error) => {
@@ -188,7 +197,8 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, kind: Listener, mut p
         }
     }
     while let Some(Ok((stream, peer))) = ready_now(listener.accept()).await {
-        tokio::task::spawn_local(serve_client(worker.clone(), stream, peer, kind));
+        let presence = worker.clients.admit(&worker.ticks);
+        tokio::task::spawn_local(serve_client(worker.clone(), presence, stream, peer, kind));
     }
 }
 
@@ -222,14 +232,18 @@ async fn ready_now<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Serves all requests of one connection.
-async fn serve_client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: Listener) {
+async fn serve_client(
+    worker: Rc<Worker>,
+    presence: Presence,
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: Listener,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a client had gone before it was served");
         return;
     }
-    let watch = Arc::new(Watch::new(worker.ticks.clone()));
-    watch.begin(Wait::RequestHead);
-    let presence = worker.clients.enter(watch.clone());
+    let watch = presence.watch.clone();
     let peer = peer.ip().to_canonical();
     let client = Client {
         peer,
@@ -242,7 +256,7 @@ async fn serve_client(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, l
     let service = service_fn(move |request| {
         let client = client.clone();
         // Here and not in the future, which is not polled before the connection is read again.
-        client.1.watch.set_answering(true);
+        client.1.watch.begin_answer();
         async move { Ok::<_, std::convert::Infallible>(exchange(&client.0, &client.1, request).await) }
     });
     let io = ClientIo::new(stream, watch.clone());
@@ -272,6 +286,7 @@ pub(crate) struct Clients {
     last: Cell<u64>,
     is_closing: Cell<bool>,
     waits_for_last: RefCell<Option<Waker>>,
+    waits_for_room: RefCell<Option<Waker>>,
 }
 
 /// A client that is there until this is dropped.
@@ -292,12 +307,36 @@ impl Presence {
 }
 
 impl Clients {
+    /// Notes a new client, whose first request is being waited for.
+    fn admit(self: &Rc<Self>, ticks: &Ticks) -> Presence {
+        let watch = Arc::new(Watch::new(ticks.clone()));
+        watch.begin(Wait::RequestHead);
+        self.enter(watch)
+    }
+
     /// Notes a client.
     pub(crate) fn enter(self: &Rc<Self>, watch: Arc<Watch>) -> Presence {
         let number = self.last.get().wrapping_add(1);
         self.last.set(number);
         self.present.borrow_mut().insert(number, watch.clone());
         Presence { number, watch, is_known: Cell::new(false), clients: self.clone() }
+    }
+
+    /// Resolves when there are fewer than `most` clients. If need be, whoever has been silent longest has to go.
+    async fn room_for_one(&self, most: usize) {
+        poll_fn(|cx| {
+            let present = self.present.borrow();
+            if present.len() < most {
+                return Poll::Ready(());
+            }
+            *self.waits_for_room.borrow_mut() = Some(cx.waker().clone());
+            let silent = present.values().filter(|watch| !watch.is_aborted() && watch.idle_since() > 0);
+            if let Some(watch) = silent.min_by_key(|watch| watch.idle_since()) {
+                watch.abort();
+            }
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Whether clients are to end after the exchange that is under way.
@@ -344,6 +383,9 @@ impl Drop for Presence {
             present.remove(&self.number);
             present.is_empty()
         };
+        if let Some(waker) = self.clients.waits_for_room.take() {
+            waker.wake();
+        }
         if is_empty && let Some(waker) = self.clients.waits_for_last.take() {
             waker.wake();
         }

@@ -53,7 +53,7 @@ const WAITS: [Wait; 8] = [
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// How long an answer may still take once its client has closed its side. Some close it right after their request and
-/// read on; of one that has gone altogether nothing else is to be seen.
+/// read on; of one that has gone altogether nothing else is to be seen. Whatever it takes of the answer extends it.
 const HALF_CLOSED: Duration = Duration::from_secs(2);
 
 /// The coarse clock of one worker.
@@ -118,7 +118,9 @@ pub(crate) struct Watch {
     aborted: AtomicBool,
     cut_off: AtomicBool,
     lingers: AtomicBool,
-    answering: AtomicBool,
+    /// Requests whose answers have not ended. More than one only for a moment, when the next has been read before the
+    /// last answer is let go of.
+    under_way: AtomicU32,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -131,7 +133,7 @@ impl Watch {
             aborted: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             lingers: AtomicBool::new(true),
-            answering: AtomicBool::new(false),
+            under_way: AtomicU32::new(0),
             waker: Mutex::new(None),
         }
     }
@@ -174,6 +176,11 @@ impl Watch {
         self.overdue.load(Relaxed) & bit(wait) != 0
     }
 
+    /// Since which tick the client has been silent between two requests, or before its first; 0 if it is not.
+    pub(crate) fn idle_since(&self) -> u32 {
+        if self.is_answering() { 0 } else { self.since[Wait::RequestHead as usize].load(Relaxed) }
+    }
+
     /// The client's connection is to be closed without another byte.
     pub(crate) fn abort(&self) {
         self.aborted.store(true, Relaxed);
@@ -194,10 +201,15 @@ impl Watch {
         self.cut_off.load(Relaxed)
     }
 
-    /// Says whether there is a request whose answer has not ended.
-    pub(crate) fn set_answering(&self, answering: bool) {
-        self.answering.store(answering, Relaxed);
-        if !answering && self.is_waiting(Wait::HalfClosed) {
+    /// A request has been read.
+    pub(crate) fn begin_answer(&self) {
+        self.under_way.fetch_add(1, Relaxed);
+    }
+
+    /// An answer has ended.
+    pub(crate) fn end_answer(&self) {
+        let before = self.under_way.fetch_update(Relaxed, Relaxed, |count| Some(count.saturating_sub(1)));
+        if before.is_ok_and(|count| count <= 1) && self.is_waiting(Wait::HalfClosed) {
             self.end(Wait::HalfClosed);
             // Nothing else would tell the connection that its client has no more requests.
             self.wake();
@@ -205,7 +217,7 @@ impl Watch {
     }
 
     pub(crate) fn is_answering(&self) -> bool {
-        self.answering.load(Relaxed)
+        self.under_way.load(Relaxed) > 0
     }
 
     /// From now on the connection belongs to another protocol.

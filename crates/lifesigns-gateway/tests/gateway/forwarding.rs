@@ -306,3 +306,18 @@ fn a_client_that_closes_its_side_after_its_request_still_gets_the_answer() {
             .all(|(_, _, status, failed_by)| (*status, *failed_by) == (200, FailedBy::Nobody))
     );
 }
+
+#[test]
+fn pipelined_requests_of_a_client_that_has_closed_its_side_are_all_answered() {
+    let upstream = Upstream::ok();
+    let gateway = Running::before(&upstream);
+    for requests in 2..6 {
+        let mut client = gateway.connect();
+        client.send(&"GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(requests));
+        client.shutdown_write();
+        for request in 0..requests {
+            assert_eq!(client.response().status(), 200, "{request} of {requests}");
+        }
+        assert!(client.is_closed(), "there can be no other request");
+    }
+}

@@ -80,6 +80,25 @@ fn operators_find_an_api_by_its_name_first_and_never_by_a_path_of_several() {
 }
 
 #[test]
+fn limits_count_by_the_forwarded_address_only_where_it_is_trusted() {
+    let upstream = Upstream::ok();
+    for (trust_forwarded, other) in [(true, 401), (false, 429)] {
+        let gateway = Running::with(vec![route("polls", upstream.address)], |config| {
+            config.trust_forwarded = trust_forwarded;
+        });
+        let mut client = gateway.connect();
+        let mut asks_for = |address: &str| {
+            let head = "GET /health/details HTTP/1.1\r\nhost: a\r\n";
+            client.exchange(&format!("{head}x-forwarded-for: 198.51.100.7, {address}\r\n\r\n")).status()
+        };
+        // The default limit is 120 a minute, and a full minute may pass in between.
+        let refused = (0..241).find(|_| asks_for("192.0.2.1") == 429);
+        assert!(refused.is_some(), "trust: {trust_forwarded}");
+        assert_eq!(asks_for("192.0.2.2"), other, "trust: {trust_forwarded}");
+    }
+}
+
+#[test]
 fn metrics_are_there_for_operators() {
     let upstream = Upstream::ok();
     let gateway = Running::with(vec![route("polls", upstream.address)], |config| {

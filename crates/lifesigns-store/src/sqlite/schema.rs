@@ -1,13 +1,13 @@
 //! Opening a file: is it ours, is it of a version we know, and how is it brought up to date?
 
-use std::fs::File;
-use std::io::Read;
+use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use lifesigns_model::bucket::Minute;
 use lifesigns_model::store::StoreError;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::error::explain;
 use crate::timeline::Timeline;
@@ -106,34 +106,55 @@ pub(super) fn save_timeline(transaction: &Transaction<'_>, timeline: &Timeline) 
     Ok(())
 }
 
-/// Looks at the file's first bytes without SQLite, which could touch a file that is not for us: it replays and
-/// removes logs. Offsets are those of the SQLite file format, section 1.3.
+/// Looks at the file's header before it is opened in earnest, which could touch a file that is not for us: SQLite
+/// replays and removes logs. As `immutable` it is read without its log and without a lock.
+///
+/// SQLite does the reading because a plain descriptor must not be closed here: the locks that this process already
+/// has on the file would go with it (POSIX `fcntl`), and other programs take the file for unused then.
 fn refuse_foreign_header(path: &Path) -> Result<(), StoreError> {
-    let mut header = Vec::with_capacity(100);
-    let read = File::open(path).and_then(|file| file.take(100).read_to_end(&mut header));
-    match read {
+    match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {
             return Err(StoreError::because(format!("{} cannot be read", path.display()), error));
         }
-        Ok(0) => return Ok(()),
+        Ok(file) if file.len() == 0 => return Ok(()),
         Ok(_) => {}
     }
-    let number = |at: usize| {
-        let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-        bytes.map_or(0, u32::from_be_bytes)
-    };
-    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
-        return Err(StoreError::new(format!(
-            "{} is no SQLite file, or its beginning is damaged. Give another file, or set this one aside (rename it)",
-            path.display()
-        )));
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let header = Connection::open_with_flags(immutable_uri(path), flags).and_then(|connection| {
+        let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+        Ok((number("application_id")?, number("user_version")?))
+    });
+    match header {
+        Ok((APPLICATION_ID, version)) => refuse_newer(path, version),
+        // Judged by its tables once it is open: it may be one that was made and never used.
+        Ok((0, _)) => Ok(()),
+        Ok(_) => Err(foreign(path)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            Err(StoreError::new(format!(
+                "{} is no SQLite file, or its beginning is damaged. Give another file, or set this one aside (rename \
+                 it)",
+                path.display()
+            )))
+        }
+        Err(error) => Err(explain(path, "the store could not be opened", error)),
     }
-    match number(68) {
-        APPLICATION_ID => refuse_newer(path, number(60)),
-        0 => Ok(()),
-        _ => Err(foreign(path)),
+}
+
+/// The path as an SQLite URI: <https://www.sqlite.org/uri.html>.
+fn immutable_uri(path: &Path) -> OsString {
+    let mut uri = OsString::from("file:");
+    // Two slashes at the beginning would name a host.
+    if path.is_absolute() {
+        uri.push("//");
     }
+    for part in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        uri.push(part.valid().replace('%', "%25").replace('?', "%3f").replace('#', "%23"));
+        part.invalid().iter().for_each(|byte| uri.push(format!("%{byte:02x}")));
+    }
+    uri.push("?immutable=1");
+    uri
 }
 
 /// The version of a file of ours, 0 for one without any content; `None` for the file of another program.

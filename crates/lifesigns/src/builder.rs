@@ -240,8 +240,15 @@ impl Builder {
 }
 
 /// An environment variable whose value cannot be understood.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub struct BadVariable(&'static str, &'static str);
+
+/// The sentence, since that is what a `main` that returns the error prints.
+impl std::fmt::Debug for BadVariable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
 
 impl std::fmt::Display for BadVariable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -12,6 +12,7 @@ use lifesigns_model::identity::Identity;
 use lifesigns_model::store::{RollupStore, StoreError, StoreStatus};
 use lifesigns_model::verdict::{Phase, Thresholds};
 use rustc_hash::FxHashMap;
+use tokio::sync::Semaphore;
 
 use crate::access::Access;
 use crate::builder::Builder;
@@ -24,6 +25,9 @@ use crate::recorder::{Recorder, lock};
 use crate::resources::Resource;
 use crate::settings::{Listener, ResourceKind, Settings};
 use crate::snapshot::Snapshot;
+
+/// Questions to the store that are answered at the same time; others wait. Each may need some tens of megabytes.
+const CONCURRENT_READERS: usize = 2;
 
 /// Everything that the APIs of one process share.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(crate) struct Process {
     /// Behind a lock of its own: whoever reads it must not wait for what the collector does besides.
     pub(crate) totals: Mutex<Totals>,
     pub(crate) stop: Arc<Stop>,
+    /// Those who may have an answer made that takes memory and time, all at once.
+    pub(crate) readers: Arc<Semaphore>,
     phase: AtomicU8,
     cuts_off: AtomicBool,
 }
@@ -170,6 +176,7 @@ impl Process {
             access: Access::new(builder.tokens),
             store: builder.store,
             stop: Arc::default(),
+            readers: Arc::new(Semaphore::new(CONCURRENT_READERS)),
             phase: AtomicU8::new(0),
             cuts_off: AtomicBool::new(false),
         }

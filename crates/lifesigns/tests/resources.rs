@@ -453,6 +453,36 @@ async fn a_bad_question_is_told_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
+async fn a_question_whose_answer_would_be_too_large_is_refused() {
+    let mut settings = Settings::default();
+    settings.resource_mut(ResourceKind::Analytics).requests_per_minute = None;
+    let lifesigns = builder().settings(settings).start().unwrap();
+    let app = app(&lifesigns);
+    for client in 0..600 {
+        for id in 0..2 {
+            let name = format!("app-{client}");
+            let path = if id == 0 { "/items/1" } else { "/broken" };
+            ask(&app, "GET", path, &[(http::HeaderName::from_static("x-client-id"), &name)]).await;
+        }
+    }
+    let chain = json!({"dimension": "client_id", "aggregators": [{"dimension": "resource_path",
+        "metrics": ["latency"], "aggregators": [{"dimension": "status_code", "metrics": ["latency"]}]}]});
+    let query = async |aggregators: Vec<Value>| {
+        let request = Request::post("/analytics/1.0/o/environments/e/query")
+            .header(AUTHORIZATION, "Bearer ls_ops")
+            .body(Body::from(json!({"aggregators": aggregators}).to_string()))
+            .unwrap();
+        send(&app, request).await
+    };
+    assert_eq!(query(vec![chain.clone()]).await.status, StatusCode::OK);
+    // Ten times 1,200 groups, each with a histogram.
+    let answer = query(vec![chain; 10]).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+    assert_eq!(answer.json()["error"]["code"], "too_many");
+    assert_eq!(answer.json()["error"]["path"], "aggregators[8].aggregators[0].aggregators[0]");
+}
+
+#[tokio::test]
 async fn details_have_a_rate_limit_of_their_own() {
     let mut settings = Settings::default();
     settings.resource_mut(ResourceKind::HealthDetails).requests_per_minute = Some(2);

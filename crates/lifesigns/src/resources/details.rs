@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use lifesigns_model::query::{self, Details, Summary, TOP_APPS_LIMIT, WINDOWS, last_minutes};
@@ -17,6 +18,9 @@ use crate::process::Process;
 /// How long an answer waits for the store to have written what was just counted. With a store that hangs it goes
 /// on with what is there.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a question waits for those before it.
+const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn answer(call: &Call<'_>) -> Answer {
     let parameters: Vec<(String, String)> = parameters(call.parts.uri.query()).collect();
@@ -70,14 +74,24 @@ impl Call<'_> {
         F: FnOnce(&Process) -> Result<String, StoreError> + Send + 'static,
     {
         let process = Arc::clone(&self.api.process);
+        let turn = tokio::time::timeout(TURN_PATIENCE, Arc::clone(&process.readers).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            let fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "busy");
+            let says = "Too many questions are being answered at the moment; try again.";
+            return self.fault(&fault.says(says)).header(RETRY_AFTER, "5");
+        };
         let coding = negotiate::coding(&self.parts.headers).filter(|_| self.parts.method != Method::HEAD);
         let making = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let body = make(&process)?;
             Ok::<_, StoreError>(Answer::new(StatusCode::OK, content_type, body).encoded(coding))
         });
         let error: Box<dyn std::error::Error + Send + Sync> = match making.await {
             Ok(Ok(answer)) => return answer,
-            Ok(Err(error)) => error.into(),
+            Ok(Err(error)) => match query::Fault::of_store_error(&error) {
+                Some(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
+                None => error.into(),
+            },
             Err(error) => error.into(),
         };
         let cause = error.source().map(ToString::to_string);

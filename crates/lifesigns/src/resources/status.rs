@@ -39,10 +39,14 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
 }
 
 impl Call<'_> {
-    /// When the process behind this API started; `None` where it is another one and cannot be seen.
+    /// When the process behind this API started; `None` where it is another one and cannot be seen. Of this process
+    /// the moment counts when it was set up: the system's figure is older where a script has become this program.
     pub(super) fn started(&self) -> Option<Timestamp> {
-        let own = (self.state.source == ProcessSource::Own).then_some(self.api.process.started);
-        self.snapshot.process.started.or(own)
+        if self.state.source == ProcessSource::Own {
+            Some(self.api.process.started)
+        } else {
+            self.snapshot.process.started
+        }
     }
 
     /// How long it has been up.

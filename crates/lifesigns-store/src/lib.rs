@@ -18,3 +18,6 @@ mod timeline;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+
+pub use self::memory::MemoryStore;
+pub use self::sqlite::{Options, SqliteStore};

@@ -107,6 +107,7 @@ impl Gateway {
         };
         if tokio::time::timeout(self.config.drain.patience, all_ended).await.is_err() {
             tracing::warn!("some exchanges are cut off: they did not end in time");
+            self.lifesigns.cut_off();
             phase.send_replace(Phase::Ended);
             for end in ends.iter_mut().filter(|end| !end.is_terminated()) {
                 let _ = end.await;

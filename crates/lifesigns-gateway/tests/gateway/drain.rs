@@ -79,6 +79,26 @@ fn what_does_not_end_is_cut_off() {
 }
 
 #[test]
+fn a_response_that_does_not_end_is_cut_off_by_the_gateway() {
+    let upstream = Upstream::new(|connection| {
+        connection.request()?;
+        connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")?;
+        connection.wait_for_end()
+    });
+    let mut gateway = Running::with(vec![route("polls", upstream.address)], |config| {
+        config.drain.patience = SHORT;
+    });
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    wait_until("the upstream is asked", || upstream.seen().len() == 1);
+    gateway.stop();
+    wait_until("the gateway has ended", || gateway.has_ended());
+    let answer = client.response();
+    assert!(!answer.complete, "{answer:?}");
+    assert_eq!(gateway.only_count(), (200, FailedBy::Gateway), "the client gave up nothing");
+}
+
+#[test]
 fn an_address_that_is_taken_is_not_shared_unnoticed() {
     let upstream = Upstream::ok();
     let gateway = Running::before(&upstream);

@@ -70,7 +70,7 @@ pub(super) fn represent(call: &Call<'_>, status: StatusCode, reason: &str) -> An
     let form = negotiate::media_type(&call.parts.headers, &OFFERS);
     let (content_type, body) = match (status, form) {
         (StatusCode::BAD_GATEWAY, _) | (_, 1) => {
-            (HTML, page(light, message, environment, reason, request_id))
+            (HTML, page(&call.state.name, light, message, environment, reason, request_id))
         }
         (_, 2) => {
             let (environment, reason) = (Line(environment), Line(reason));
@@ -106,16 +106,24 @@ fn xml(light: Light, message: &str, environment: &str, reason: &str, request_id:
     )
 }
 
-fn page(light: Light, message: &str, environment: &str, reason: &str, request_id: &str) -> String {
-    let [message, environment, reason, request_id] = [message, environment, reason, request_id].map(Markup);
+fn page(
+    service: &str,
+    light: Light,
+    message: &str,
+    environment: &str,
+    reason: &str,
+    request_id: &str,
+) -> String {
+    let [service, message, environment, reason, request_id] =
+        [service, message, environment, reason, request_id].map(Markup);
     let colour = ["#1a7f37", "#9a6700", "#cf222e"][light as usize];
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{light}</title><style>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{light} · {service}</title><style>\
          :root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;\
          padding:0 1rem}}h1{{border-left:.5rem solid {colour};padding-left:1rem}}dt{{font-weight:600}}\
          dd{{margin:0 0 .75rem;overflow-wrap:anywhere}}</style></head><body><main><h1>{light}</h1><p>{message}</p><dl>\
-         <dt>Environment</dt><dd>{environment}</dd><dt>Reason</dt><dd>{reason}</dd><dt>Request</dt>\
+         <dt>Service</dt><dd>{service}</dd><dt>Environment</dt><dd>{environment}</dd><dt>Reason</dt><dd>{reason}</dd><dt>Request</dt>\
          <dd>{request_id}</dd></dl></main></body></html>\n"
     )
 }

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use crate::{
     body::{Fate, OutgoingBody},
     config::{Config, Upstream},
+    headers::response_fault,
     pool::{Connection, Pool, UpstreamBody},
     rescue::Failure,
     watch::{Patience, Ticks, Watch},
@@ -68,7 +69,10 @@ impl Forwarder {
                 Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Failure::UnaskedUpgrade);
                 }
-                Some(Ok(response)) => {
+                Some(Ok(mut response)) => {
+                    if let Some(fault) = response_fault(response.headers_mut()) {
+                        return Err(Failure::BadHead(fault));
+                    }
                     let lease = Some((connection, self.pool.clone()));
                     return Ok(response.map(|body| UpstreamBody::new(body, lease, watch.clone(), fate)));
                 }
@@ -96,7 +100,10 @@ impl Forwarder {
             }
         });
         match tokio::time::timeout(response_timeout, sender.send_request(request)).await {
-            Ok(Ok(response)) => Ok(response.map(|body| UpstreamBody::new(body, None, watch.clone(), fate))),
+            Ok(Ok(mut response)) => match response_fault(response.headers_mut()) {
+                Some(fault) => Err(Failure::BadHead(fault)),
+                None => Ok(response.map(|body| UpstreamBody::new(body, None, watch.clone(), fate))),
+            },
             Ok(Err(error)) => Err(failure(error, fate.as_deref())),
             Err(_) => Err(Failure::ResponseTimeout),
         }

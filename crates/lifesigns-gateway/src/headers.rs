@@ -147,13 +147,47 @@ pub(crate) fn fault(version: Version, headers: &HeaderMap) -> Option<&'static st
         (Some(host), None) if !is_host(host.as_bytes()) => return Some("Its Host field is not a host."),
         _ => {}
     }
-    if let Some(coding) = headers.get(TRANSFER_ENCODING)
-        && (!coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-            || headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some())
-    {
+    if headers.contains_key(TRANSFER_ENCODING) && !is_chunked(headers) {
         return Some("Its Transfer-Encoding is not understood; only chunked is.");
     }
     None
+}
+
+/// What is wrong with the head of a response, if anything, so that its end would be a matter of opinion. A length that
+/// is said several times is said once afterwards (RFC 9110 §8.6).
+pub(crate) fn response_fault(headers: &mut HeaderMap) -> Option<&'static str> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // What other codings did to the content would have to be undone here (RFC 9112 §6.1).
+        return (!is_chunked(headers)).then_some("its Transfer-Encoding is not chunked");
+    }
+    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    let first = lines.next()?;
+    let is_one = lines.next().is_none() && decimal(first.as_bytes()).is_some();
+    if is_one {
+        return None;
+    }
+    let mut lengths = headers
+        .get_all(CONTENT_LENGTH)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(|member| decimal(member.trim_ascii()));
+    let length = lengths.next().flatten().filter(|length| lengths.all(|other| other == Some(*length)));
+    let Some(length) = length else { return Some("its Content-Length is not one number") };
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    None
+}
+
+/// Whether `chunked` is the only transfer coding.
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let first = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    first && codings.next().is_none()
+}
+
+/// A number of nothing but digits.
+fn decimal(text: &[u8]) -> Option<u64> {
+    let is_decimal = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    is_decimal.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
 }
 
 /// Removes what speaks of one connection only (RFC 9110 §7.6.1).

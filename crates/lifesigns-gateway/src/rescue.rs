@@ -25,6 +25,8 @@ pub(crate) enum Failure {
     ConnectTimeout,
     /// It broke off, or what it sent is no response.
     BadResponse(hyper::Error),
+    /// What is wrong with the head of its response.
+    BadHead(&'static str),
     /// It went over to another protocol without having been asked to.
     UnaskedUpgrade,
     /// It did not begin to answer in time.
@@ -41,7 +43,7 @@ impl Failure {
     /// The status that the client gets.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Failure::Connect(_) | Failure::BadResponse(_) | Failure::UnaskedUpgrade => {
+            Failure::Connect(_) | Failure::BadResponse(_) | Failure::BadHead(_) | Failure::UnaskedUpgrade => {
                 StatusCode::BAD_GATEWAY
             }
             Failure::ConnectTimeout | Failure::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -63,7 +65,7 @@ impl Failure {
         match self {
             Failure::Connect(_) => "The API behind this gateway could not be reached.",
             Failure::ConnectTimeout => "The API behind this gateway could not be reached in time.",
-            Failure::BadResponse(_) | Failure::UnaskedUpgrade => {
+            Failure::BadResponse(_) | Failure::BadHead(_) | Failure::UnaskedUpgrade => {
                 "The API behind this gateway did not give a valid answer."
             }
             Failure::ResponseTimeout => "The API behind this gateway did not answer in time.",
@@ -77,6 +79,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Failure::BadHead(fault) => return write!(f, "no valid response from the upstream: {fault}"),
             Failure::Connect(_) => "cannot connect to the upstream",
             Failure::ConnectTimeout => "connecting to the upstream took too long",
             Failure::BadResponse(_) => "no valid response from the upstream",

@@ -75,6 +75,35 @@ fn its_lengths_contradict_each_other() {
 }
 
 #[test]
+fn a_length_that_it_repeats_leaves_the_gateway_once() {
+    for head in ["content-length: 2, 2", "content-length: 2\r\ncontent-length: 2", "content-length: 2,2 , 2"]
+    {
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\nok");
+        let upstream = Upstream::new(move |connection| {
+            connection.request()?;
+            connection.write(answer.as_bytes())
+        });
+        let (answer, counted) = answer_of(&upstream);
+        assert_eq!((answer.text().as_str(), answer.get("content-length")), ("ok", Some("2")), "{head}");
+        assert_eq!(counted, (200, FailedBy::Nobody));
+    }
+    is_bad_gateway(&saying(b"HTTP/1.1 200 OK\r\ncontent-length: 2, 3\r\n\r\nabc"));
+    is_bad_gateway(&saying(b"HTTP/1.1 200 OK\r\ncontent-length: 2,\r\n\r\nok"));
+    is_bad_gateway(&saying(b"HTTP/1.1 304 Not Modified\r\ncontent-length: 2, 3\r\n\r\n"));
+}
+
+#[test]
+fn it_codes_its_body_in_a_way_that_nobody_undoes() {
+    for coding in ["gzip", "gzip, chunked", "xchunked", "chunked, chunked", "identity", ""] {
+        let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+        is_bad_gateway(&Upstream::new(move |connection| {
+            connection.request()?;
+            connection.write(answer.as_bytes())
+        }));
+    }
+}
+
+#[test]
 fn both_framings_at_once_leave_the_gateway_as_one() {
     let upstream = saying(
         b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// What a caller should do with a service. Ordered from best to worst, so that `max` is the combination.
 ///
 /// ```
@@ -11,8 +9,7 @@ use serde::{Deserialize, Serialize};
 /// assert!(Light::Red > Light::Amber && Light::Amber > Light::Green);
 /// assert_eq!(Light::worst([Light::Green, Light::Amber]), Light::Amber);
 /// ```
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Light {
     /// Available: send whatever is due, within the limits.
     #[default]

@@ -29,7 +29,8 @@ use crate::printer::{self, Printer, Problem};
 /// How the demo is wanted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Options {
-    /// Where the gateway listens. `None`: at 127.0.0.1:8080, or wherever there is room if that is taken.
+    /// Where the gateway listens; everything else then takes free ports. `None`: the gateway at 127.0.0.1:8080, the
+    /// Polls API at 4000 and operators at 9090, or wherever there is room if one of them is taken.
     pub listen: Option<SocketAddr>,
     /// How long it lasts. `None`: until Ctrl-C.
     pub duration: Option<Duration>,

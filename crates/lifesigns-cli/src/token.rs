@@ -42,11 +42,7 @@ pub fn new(name: &str, scopes: &[String]) -> Result<(), NotMade> {
             Problem::new("the system gave no random bytes to make a token of").because(&error),
         )
     })?;
-    let token = token_of(&secret);
-    printer::note("The token, shown this once. Callers send it as `Authorization: Bearer TOKEN`:");
-    printer::result(&token).map_err(NotMade::Output)?;
-    printer::note("What lets it in, for lifesigns.toml; or set LIFESIGNS_TOKEN_HASH to the hash:");
-    printer::result(&snippet(&token, name, &scopes)).map_err(NotMade::Output)
+    printer::result(&page(&token_of(&secret), name, &scopes)).map_err(NotMade::Output)
 }
 
 /// The token that these random bytes make.
@@ -54,10 +50,26 @@ pub fn token_of(secret: &[u8; 32]) -> String {
     secret.iter().fold(PREFIX.to_owned(), |token, byte| format!("{token}{byte:02x}"))
 }
 
-fn snippet(token: &str, name: &str, scopes: &[&str]) -> String {
+/// Both halves, with what each is for: comments to a shell and to TOML alike, so that a file of it can be read.
+fn page(token: &str, name: &str, scopes: &[&str]) -> String {
+    let hash = TokenHash::of(token);
+    let mut page = format!(
+        "# The token, shown this once. Callers send it as `Authorization: Bearer TOKEN`:\n{token}\n\n"
+    );
+    // The variable opens all of these; a token that was to open less is not let in by it.
+    if TOKEN_SCOPES.iter().all(|scope| scopes.contains(scope)) {
+        page += "# What lets it in, as a line for the shell:\n";
+        page += &format!("export LIFESIGNS_TOKEN_HASH={hash}\n\n# or as lines for lifesigns.toml:\n");
+    } else {
+        page += "# What lets it in, as lines for lifesigns.toml:\n";
+    }
+    page + &snippet(hash, name, scopes)
+}
+
+fn snippet(hash: TokenHash, name: &str, scopes: &[&str]) -> String {
     let name = toml::Value::String(escaped(name));
     let scopes: Vec<String> = scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
-    format!("[[token]]\nname = {name}\nhash = \"{}\"\nscopes = [{}]", TokenHash::of(token), scopes.join(", "))
+    format!("[[token]]\nname = {name}\nhash = \"{hash}\"\nscopes = [{}]", scopes.join(", "))
 }
 
 #[cfg(test)]
@@ -68,12 +80,20 @@ mod tests {
     fn the_snippet_holds_the_hash_and_not_the_token() {
         let token = token_of(&[7; 32]);
         assert_eq!(token, format!("ls_{}", "07".repeat(32)));
-        let snippet = snippet(&token, "a \"b\"", &["analytics:read", "metrics:read"]);
+        let snippet = snippet(TokenHash::of(&token), "a \"b\"", &["analytics:read", "metrics:read"]);
         let table: toml::Table = snippet.parse().unwrap();
         let entry = &table["token"][0];
         assert_eq!(entry["name"].as_str(), Some("a \"b\""));
         assert_eq!(entry["hash"].as_str(), Some(TokenHash::of(&token).to_string().as_str()));
         assert_eq!(entry["scopes"].as_array().unwrap().len(), 2);
         assert!(!snippet.contains(&token));
+    }
+
+    #[test]
+    fn the_line_for_the_shell_is_there_unless_it_would_open_more_than_was_asked_for() {
+        let line = format!("\nexport LIFESIGNS_TOKEN_HASH={}\n", TokenHash::of("ls_x"));
+        assert!(page("ls_x", "ops", &TOKEN_SCOPES).contains(&line));
+        assert!(page("ls_x", "ops", &["metrics:read", "health:details", "analytics:read"]).contains(&line));
+        assert!(!page("ls_x", "ops", &["metrics:read"]).contains("export"));
     }
 }

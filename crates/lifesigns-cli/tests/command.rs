@@ -133,9 +133,14 @@ fn a_new_token_is_shown_with_what_lets_it_in() {
     assert_eq!(code, Some(0));
     let mut settings = insta::Settings::clone_current();
     settings.add_filter("[0-9a-f]{64}", "[64 digits]");
-    settings.bind(|| insta::assert_snapshot!("token_new", format!("{stderr}---\n{stdout}")));
-    let other = run(&["token", "new"]).1;
-    assert_ne!(stdout.lines().next(), other.lines().next());
+    settings.bind(|| insta::assert_snapshot!("token_new", &stdout));
+    assert_eq!(stderr, "", "what is redirected is to be the whole of it");
+
+    let (code, other, stderr) = run(&["token", "new"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    settings.bind(|| insta::assert_snapshot!("token_new_for_the_shell", &other));
+    let token = |text: &str| text.lines().find(|line| line.starts_with("ls_")).unwrap().to_owned();
+    assert_ne!(token(&stdout), token(&other));
 }
 
 #[test]
@@ -168,9 +173,9 @@ fn a_closed_pipe_is_no_failure() {
 fn a_gateway_forwards_answers_and_stops_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("x.db");
-    let token = run(&["token", "new"]).1;
-    let (token, rest) = token.split_once('\n').unwrap();
-    let hash = rest.split('"').find(|part| part.starts_with("sha256:")).unwrap();
+    let printed = run(&["token", "new"]).1;
+    let token = printed.lines().find(|line| line.starts_with("ls_")).unwrap();
+    let hash = printed.lines().find_map(|line| line.strip_prefix("export LIFESIGNS_TOKEN_HASH=")).unwrap();
     let upstream = upstream();
     let arguments = [
         "gateway",

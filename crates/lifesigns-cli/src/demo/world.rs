@@ -1,7 +1,7 @@
 //! Everything there is: the APIs, the gateway in front of them, and who calls them.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +25,13 @@ use crate::printer::Problem;
 use crate::token;
 
 /// Where the gateway listens unless told otherwise.
-const CUSTOMARY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const CUSTOMARY: SocketAddr = loopback(8080);
+/// Where the Polls API listens, unless the gateway has been told where to.
+const CUSTOMARY_POLLS: SocketAddr = loopback(4000);
+/// Where the gateway's operators come in, unless the gateway has been told where to listen.
+const CUSTOMARY_ADMIN: SocketAddr = loopback(9090);
 /// A free port on loopback.
-const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const ANY: SocketAddr = loopback(0);
 /// Seconds of traffic by which the lights are judged; short, so that a change is soon seen.
 pub(super) const WINDOW_SECONDS: u32 = 30;
 /// With the same seed the same is asked and answered, up to the order in which sockets are ready.
@@ -66,11 +70,15 @@ impl World {
             Apis { stopped: apis_stopped, tasks: Vec::new(), options: Vec::new(), routes: Vec::new() };
 
         let (polls_app, polls_lifesigns) = polls_app(folder.path(), &token)?;
-        let polls = apis.add("polls", "/polls", polls_app).await?;
+        let polls_listener = match listen {
+            None => listen_at_or_anywhere(CUSTOMARY_POLLS).await?,
+            Some(_) => listen_at(ANY).await?,
+        };
+        let polls = apis.add("polls", "/polls", polls_listener, polls_app)?;
         let templates = Templates::new(polls::ROUTES).map_err(not_started)?;
         apis.routes[0].templates = Some(templates);
         for service in services::all(SEED) {
-            apis.add(service.name, service.prefix, service.app).await?;
+            apis.add(service.name, service.prefix, listen_at(ANY).await?, service.app)?;
         }
 
         let lifesigns = gateway_lifesigns(folder.path(), &token, apis.options)?;
@@ -134,8 +142,13 @@ struct Apis {
 
 impl Apis {
     /// Serves an API on a port of its own and puts it behind the gateway.
-    async fn add(&mut self, name: &str, prefix: &str, app: Router) -> Result<SocketAddr, Problem> {
-        let listener = TcpListener::bind(ANY).await.map_err(not_started)?;
+    fn add(
+        &mut self,
+        name: &str,
+        prefix: &str,
+        listener: TcpListener,
+        app: Router,
+    ) -> Result<SocketAddr, Problem> {
         let address = listener.local_addr().map_err(not_started)?;
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let serve = axum::serve(listener, app).with_graceful_shutdown(stopped(self.stopped.clone()));
@@ -172,17 +185,42 @@ fn gateway_lifesigns(folder: &Path, token: &str, apis: Vec<ApiOptions>) -> Resul
     apis.into_iter().fold(builder, lifesigns::Builder::api).start().map_err(not_started)
 }
 
+/// Binds the gateway where it is wanted, or where it customarily is. What is taken of the customary ports is
+/// replaced by a free one.
 fn bind(listen: Option<SocketAddr>, routes: Vec<Route>, lifesigns: &Lifesigns) -> Result<Gateway, Problem> {
-    let mut config = Config::new(listen.unwrap_or(CUSTOMARY), routes);
-    config.admin = Some(ANY);
-    config.drain.patience = PATIENCE;
-    match Gateway::bind(config.clone(), lifesigns.clone()) {
-        Err(error) if listen.is_none() && error.kind() == io::ErrorKind::AddrInUse => {
-            config.listen = ANY;
-            Gateway::bind(config, lifesigns.clone()).map_err(not_started)
+    let bind = |listen, admin| {
+        let mut config = Config::new(listen, routes.clone());
+        config.admin = Some(admin);
+        config.drain.patience = PATIENCE;
+        Gateway::bind(config, lifesigns.clone())
+    };
+    let tries = match listen {
+        Some(listen) => vec![(listen, ANY)],
+        None => vec![(CUSTOMARY, CUSTOMARY_ADMIN), (CUSTOMARY, ANY), (ANY, CUSTOMARY_ADMIN), (ANY, ANY)],
+    };
+    let mut taken = io::Error::from(io::ErrorKind::AddrInUse);
+    for (listen, admin) in tries {
+        match bind(listen, admin) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => taken = error,
+            bound => return bound.map_err(not_started),
         }
+    }
+    Err(not_started(taken))
+}
+
+async fn listen_at(address: SocketAddr) -> Result<TcpListener, Problem> {
+    TcpListener::bind(address).await.map_err(not_started)
+}
+
+async fn listen_at_or_anywhere(address: SocketAddr) -> Result<TcpListener, Problem> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => listen_at(ANY).await,
         bound => bound.map_err(not_started),
     }
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
 /// The sample services come from one repository with the Polls API, so they are the same build.

@@ -111,7 +111,7 @@ fn health_json(call: &Call<'_>) -> Value {
     let share = json!(round(snapshot.traffic.failed_share() * 100.0));
     let mut failures = check("component", share, "percent", light_if(of_traffic));
     if of_traffic && !snapshot.failing_routes.is_empty() {
-        failures["affectedEndpoints"] = json!(snapshot.failing_routes);
+        failures["affectedEndpoints"] = snapshot.failing_routes.iter().map(|route| json!(**route)).collect();
     }
     let of_judge = matches!(reason, Reason::Stale { .. });
     let of_life = matches!(reason, Reason::Starting | Reason::Draining);

@@ -53,17 +53,20 @@ pub fn token_of(secret: &[u8; 32]) -> String {
 /// Both halves, with what each is for: comments to a shell and to TOML alike, so that a file of it can be read.
 fn page(token: &str, name: &str, scopes: &[&str]) -> String {
     let hash = TokenHash::of(token);
-    let mut page = format!(
-        "# The token, shown this once. Callers send it as `Authorization: Bearer TOKEN`:\n{token}\n\n"
-    );
+    let snippet = snippet(hash, name, scopes);
     // The variable opens all of these; a token that was to open less is not let in by it.
-    if TOKEN_SCOPES.iter().all(|scope| scopes.contains(scope)) {
-        page += "# What lets it in, as a line for the shell:\n";
-        page += &format!("export LIFESIGNS_TOKEN_HASH={hash}\n\n# or as lines for lifesigns.toml:\n");
+    let is_for_the_shell = TOKEN_SCOPES.iter().all(|scope| scopes.contains(scope));
+    let what_lets_it_in = if is_for_the_shell {
+        format!(
+            "as a line for the shell:\nexport LIFESIGNS_TOKEN_HASH={hash}\n\n# or as lines for lifesigns.toml:\n{snippet}"
+        )
     } else {
-        page += "# What lets it in, as lines for lifesigns.toml:\n";
-    }
-    page + &snippet(hash, name, scopes)
+        format!("as lines for lifesigns.toml:\n{snippet}")
+    };
+    format!(
+        "# The token, shown this once. Callers send it as `Authorization: Bearer TOKEN`:\n{token}\n\n\
+         # What lets it in, {what_lets_it_in}"
+    )
 }
 
 fn snippet(hash: TokenHash, name: &str, scopes: &[&str]) -> String {

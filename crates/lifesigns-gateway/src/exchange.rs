@@ -10,9 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version, header::HOST, request::Parts,
-    uri::PathAndQuery,
+    HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONNECTION, HOST},
+    request::Parts,
+    uri::{PathAndQuery, Uri},
 };
+use http_body::Body;
 use http_body_util::Full;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use lifesigns::{
@@ -50,8 +53,23 @@ pub(crate) struct Client {
 
 type Answer = Response<AnswerBody>;
 
-/// Answers one request: by a health resource, or by the API that it is for; in that case it is recorded.
+/// Answers one request, and closes the connection where only that can tell where the answer ends: a client of HTTP/1.0
+/// knows no chunks (RFC 9112 §6.1), and keeping its connection was its own wish (RFC 9112 §9.3).
 pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<Incoming>) -> Answer {
+    let version = request.version();
+    let mut response = answer(worker, client, request).await;
+    let must_close =
+        || response.headers().contains_key(CONNECTION) || response.body().size_hint().exact().is_none();
+    if version == Version::HTTP_10 && must_close() {
+        // In an answer of HTTP/1.1 the HTTP library would still put in that the connection is kept.
+        *response.version_mut() = Version::HTTP_10;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// By a health resource, or by the API that it is for; in that case it is recorded.
+async fn answer(worker: &Worker, client: &Client, request: Request<Incoming>) -> Answer {
     client.watch.end(Wait::RequestHead);
     let request_id: HeaderValue = request_id(request.headers()).to_header();
     let own = |response: Response<Full<Bytes>>| {
@@ -62,10 +80,12 @@ pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<
     if parts.method == Method::CONNECT {
         return own(rescue::no_tunnel(&request_id));
     }
-    if let Some(fault) = headers::fault(parts.version, &parts.headers) {
+    let fault = headers::fault(parts.version, &parts.headers)
+        .or_else(|| target_fault(&parts.method, &parts.uri))
+        .or_else(|| take_host_from_target(&mut parts));
+    if let Some(fault) = fault {
         return own(rescue::bad_request(fault, &request_id));
     }
-    take_host_from_target(&mut parts);
 
     let uri = parts.uri.clone();
     let normalized = normalize_path(uri.path());
@@ -75,10 +95,16 @@ pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<
     };
     if let Some((api, resource)) = find_resource(worker, client.listener, target, &normalized) {
         let body = ClientBody::new(incoming, &client.watch, false);
+        let fate = body.fate().cloned();
         let named = if worker.trust_forwarded { headers::forwarded_for(&parts.headers) } else { None };
         let caller = Caller { peer: named.or(Some(client.peer)), listener: client.listener };
-        parts.headers.insert(X_REQUEST_ID, request_id);
-        return own(resources::answer(api, resource, caller, Request::from_parts(parts, body)).await);
+        parts.headers.insert(X_REQUEST_ID, request_id.clone());
+        let response = resources::answer(api, resource, caller, Request::from_parts(parts, body)).await;
+        if fate.is_some_and(|fate| fate.is_late()) {
+            // To the resource, every body that does not come to its end is the same.
+            return own(rescue::late_body(&request_id));
+        }
+        return own(response);
     }
     let Some(target) = target else {
         return own(rescue::no_api(&request_id));
@@ -154,6 +180,9 @@ impl Way<'_> {
         mut parts: Parts,
         incoming: Incoming,
     ) -> Result<Response<UpstreamBody>, Failure> {
+        if self.worker.mark.is_circling(&parts.headers) {
+            return Err(Failure::Loop);
+        }
         let watch = &self.client.watch;
         let forwarder = &self.worker.forwarders[self.target.upstream];
         let held = headers::expects_continue(parts.version, &parts.headers);
@@ -174,15 +203,7 @@ impl Way<'_> {
             }
             return Ok(response);
         }
-        let mut request = Request::from_parts(parts, body);
-        if let Some(fate) = fate.clone().filter(|_| held) {
-            hyper::ext::on_informational(&mut request, move |response| {
-                if response.status() == StatusCode::CONTINUE {
-                    fate.release();
-                }
-            });
-        }
-        forwarder.forward(request, fate, watch).await
+        forwarder.forward(Request::from_parts(parts, body), fate, watch).await
     }
 
     fn rewrite_head(&self, parts: &mut Parts, upstream_host: &HeaderValue) {
@@ -203,6 +224,7 @@ impl Way<'_> {
                 via: self.worker.via.as_ref(),
             },
         );
+        self.worker.mark.leave(&mut parts.headers);
     }
 }
 
@@ -235,17 +257,27 @@ fn set_route(exchange: &mut Exchange, target: &Target, normalized: &str) {
     }
 }
 
+/// What is wrong with the form of a target, if anything: the asterisk is for `OPTIONS` alone, a mere authority for
+/// `CONNECT` alone, which has its answer already (RFC 9112 §3.2.3, §3.2.4).
+fn target_fault(method: &Method, uri: &Uri) -> Option<&'static str> {
+    if uri.scheme().is_none() && uri.authority().is_some() {
+        return Some("Its target is neither a path nor a URL.");
+    }
+    (uri.path() == "*" && method != Method::OPTIONS).then_some("Only OPTIONS has the target *.")
+}
+
 /// A target in absolute form says itself which host it is for; what the Host field says does not count then
-/// (RFC 9112 §3.2.2).
-fn take_host_from_target(parts: &mut Parts) {
-    let Some(authority) = parts.uri.authority() else { return };
+/// (RFC 9112 §3.2.2). Returns what is wrong with that host, if anything.
+fn take_host_from_target(parts: &mut Parts) -> Option<&'static str> {
+    let authority = parts.uri.authority()?;
     let authority = authority.as_str();
     let without_user = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    if let Ok(host) = HeaderValue::from_str(without_user) {
-        parts.headers.insert(HOST, host);
-    }
+    let host = HeaderValue::from_str(without_user).ok().filter(|host| headers::is_host(host.as_bytes()));
+    let Some(host) = host else { return Some("The host in its target is not a host.") };
+    parts.headers.insert(HOST, host);
     let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     parts.uri = path.into();
+    None
 }
 
 fn host(parts: &Parts) -> Option<&str> {

@@ -4,14 +4,14 @@ use std::{io, rc::Rc, sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::{
     body::{Fate, OutgoingBody},
     config::{Config, Upstream},
     headers::response_fault,
-    pool::{Connection, Pool, UpstreamBody},
+    io::{Interims, UpstreamIo},
+    pool::{Connection, Driver, Pool, UpstreamBody, watch_interims},
     rescue::Failure,
     watch::{Patience, Ticks, Watch},
 };
@@ -65,13 +65,13 @@ impl Forwarder {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
-            match connection.send(request, watch).await {
+            match connection.send(request, fate.as_ref(), watch).await {
                 Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Failure::UnaskedUpgrade);
                 }
                 Some(Ok(mut response)) => {
-                    if let Some(fault) = response_fault(response.headers_mut()) {
-                        return Err(Failure::BadHead(fault));
+                    if let Some(fault) = fault(&mut response, connection.interims()) {
+                        return Err(fault);
                     }
                     let lease = Some((connection, self.pool.clone()));
                     return Ok(response.map(|body| UpstreamBody::new(body, lease, watch.clone(), fate)));
@@ -88,20 +88,22 @@ impl Forwarder {
     /// Sends a request that asks for another protocol, over a connection of its own.
     pub(crate) async fn forward_upgrade(
         &self,
-        request: Request<OutgoingBody>,
+        mut request: Request<OutgoingBody>,
         fate: Option<Arc<Fate>>,
         watch: &Arc<Watch>,
         response_timeout: Duration,
     ) -> Result<Response<UpstreamBody>, Failure> {
-        let (mut sender, driver) = self.handshake().await?;
+        let interims = Interims::default();
+        let (mut sender, driver) = self.handshake(interims.clone()).await?;
+        watch_interims(&mut request, fate.as_ref(), &interims);
         tokio::task::spawn_local(async move {
             if let Err(error) = driver.with_upgrades().await {
                 tracing::debug!(%error, "a connection to an upstream ended");
             }
         });
         match tokio::time::timeout(response_timeout, sender.send_request(request)).await {
-            Ok(Ok(mut response)) => match response_fault(response.headers_mut()) {
-                Some(fault) => Err(Failure::BadHead(fault)),
+            Ok(Ok(mut response)) => match fault(&mut response, &interims) {
+                Some(fault) => Err(fault),
                 None => Ok(response.map(|body| UpstreamBody::new(body, None, watch.clone(), fate))),
             },
             Ok(Err(error)) => Err(failure(error, fate.as_deref())),
@@ -110,16 +112,15 @@ impl Forwarder {
     }
 
     async fn connect(&self) -> Result<Box<Connection>, Failure> {
-        let (sender, driver) = self.handshake().await?;
-        Ok(Box::new(Connection::new(sender, driver)))
+        let interims = Interims::default();
+        let (sender, driver) = self.handshake(interims.clone()).await?;
+        Ok(Box::new(Connection::new(sender, driver, interims)))
     }
 
     async fn handshake(
         &self,
-    ) -> Result<
-        (http1::SendRequest<OutgoingBody>, http1::Connection<TokioIo<TcpStream>, OutgoingBody>),
-        Failure,
-    > {
+        interims: Interims,
+    ) -> Result<(http1::SendRequest<OutgoingBody>, Driver), Failure> {
         let connecting = async {
             let stream = TcpStream::connect((self.upstream.host(), self.upstream.port())).await?;
             stream.set_nodelay(true)?;
@@ -129,7 +130,7 @@ impl Forwarder {
             .await
             .map_err(|_| Failure::ConnectTimeout)?
             .map_err(Failure::Connect)?;
-        self.http.handshake(TokioIo::new(stream)).await.map_err(Failure::BadResponse)
+        self.http.handshake(UpstreamIo::new(stream, interims)).await.map_err(Failure::BadResponse)
     }
 }
 
@@ -140,6 +141,14 @@ pub(crate) const MIN_BUFFER: usize = 8192;
 const READ_BUFFER: usize = 128 * 1024;
 /// Its own limit of fields, for which it needs no memory from the heap.
 pub(crate) const HYPER_HEADERS: usize = 100;
+
+/// What is wrong with a response that the HTTP library takes for one.
+fn fault<B>(response: &mut Response<B>, interims: &Interims) -> Option<Failure> {
+    if interims.are_too_many() {
+        return Some(Failure::BadHead("too many interim ones came before it"));
+    }
+    response_fault(response.headers_mut()).map(Failure::BadHead)
+}
 
 fn failure(error: hyper::Error, fate: Option<&Fate>) -> Failure {
     match fate {

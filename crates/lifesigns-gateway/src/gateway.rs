@@ -16,6 +16,7 @@ use crate::{
     complaints::Complaints,
     config::Config,
     files,
+    loops::{self, Mark},
     routing::{Router, Target},
     serve::{self, Phase, Worker},
 };
@@ -26,6 +27,7 @@ const BACKLOG: i32 = 1024;
 /// A gateway whose addresses are taken, and that serves once it [runs](Gateway::run).
 pub struct Gateway {
     config: Arc<Config>,
+    mark: Mark,
     lifesigns: Lifesigns,
     listeners: Vec<TcpListener>,
     admin: Option<TcpListener>,
@@ -37,7 +39,7 @@ impl Gateway {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if a route names an API that `lifesigns` does not know, or if
-    /// there is no route at all; otherwise what the system says about an address, with the address in it.
+    /// there is no route at all, or if an upstream is the gateway itself; otherwise what the system says about an address, with the address in it.
     pub fn bind(config: Config, lifesigns: Lifesigns) -> io::Result<Gateway> {
         check(&config, &lifesigns)?;
         let workers = config
@@ -49,7 +51,10 @@ impl Gateway {
             .admin
             .map(|address| listen_alone(address).map_err(|error| at(address, &error)))
             .transpose()?;
-        Ok(Gateway { config: Arc::new(config), lifesigns, listeners, admin })
+        for listener in listeners.iter().chain(&admin) {
+            check_upstreams(&config, listener.local_addr()?)?;
+        }
+        Ok(Gateway { config: Arc::new(config), mark: Mark::new(), lifesigns, listeners, admin })
     }
 
     /// Where the APIs' callers come in.
@@ -88,9 +93,10 @@ impl Gateway {
             listeners.extend(admin.take().map(|listener| (listener, Listener::Admin)));
             let (config, lifesigns) = (self.config.clone(), self.lifesigns.clone());
             let complaints = complaints.clone();
+            let mark = self.mark.clone();
             let make = move || {
                 let router = router(&config, &lifesigns, &complaints);
-                Worker::new(&config, lifesigns.clone(), router, max_clients)
+                Worker::new(&config, lifesigns.clone(), router, mark, max_clients)
             };
             ends.push(serve::start(number, listeners, in_phase.clone(), make)?);
         }
@@ -134,6 +140,19 @@ fn check(config: &Config, lifesigns: &Lifesigns) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// No upstream may be this listener of the gateway's own.
+fn check_upstreams(config: &Config, listener: SocketAddr) -> io::Result<()> {
+    let Some(route) = config.routes.iter().find(|route| loops::leads_to(&route.upstream, listener)) else {
+        return Ok(());
+    };
+    let text = format!(
+        "API {:?} at {} is the gateway itself, which listens on {listener}; say where the API is, or have one of the \
+         two listen elsewhere",
+        route.api, route.upstream
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 fn router(config: &Config, lifesigns: &Lifesigns, complaints: &[Arc<Complaints>]) -> Router {

@@ -1,6 +1,6 @@
 //! The fields of a message's head that change on the way.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
@@ -213,7 +213,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+pub(crate) fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     headers
         .get_all(name)
         .iter()
@@ -228,7 +228,7 @@ fn accepts_trailers(te: &HeaderValue) -> bool {
 }
 
 /// Adds to a field that is a list: one line with all members, the new one last.
-fn append_to_list(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
+pub(crate) fn append_to_list(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
     if !headers.contains_key(&name) {
         headers.insert(name, value.clone());
         return;
@@ -245,9 +245,28 @@ fn append_to_list(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue
     }
 }
 
-/// A host with or without a port, or nothing (RFC 9110 §7.2).
-fn is_host(host: &[u8]) -> bool {
-    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte))
+/// A host with or without a port, or nothing (RFC 9110 §7.2, RFC 3986 §3.2.2). Of the addresses in brackets only those
+/// of IP version 6 are in use.
+pub(crate) fn is_host(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    if let Some(behind) = host.strip_prefix('[') {
+        let Some((address, port)) = behind.split_once(']') else { return false };
+        let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return address.parse::<Ipv6Addr>().is_ok() && is_port;
+    }
+    match host.split_once(':') {
+        Some((name, port)) => !name.is_empty() && is_name(name) && is_port(port),
+        None => is_name(host),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte))
+}
+
+/// A port, which may be left out behind its colon (RFC 3986 §3.2.3).
+fn is_port(port: &str) -> bool {
+    port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
 /// The trace parent, if there is one and only one and it is well-formed (W3C Trace Context §3.2).

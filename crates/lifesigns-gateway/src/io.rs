@@ -1,9 +1,12 @@
-//! The socket of a client, watched.
+//! The sockets of clients and upstreams, watched.
 
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -110,5 +113,80 @@ impl Write for ClientIo {
         }
         self.watch.end(Wait::Close);
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Interim responses that an upstream may send before its response (RFC 9110 §15.2 sets no bound). The HTTP library
+/// throws away all it gets without ever coming to an end.
+const MOST_INTERIMS: u32 = 100;
+
+/// How many interim responses came on a connection since its last request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interims(Arc<AtomicU32>);
+
+impl Interims {
+    /// Another request begins.
+    pub(crate) fn reset(&self) {
+        self.0.store(0, Relaxed);
+    }
+
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.0.load(Relaxed) > MOST_INTERIMS
+    }
+}
+
+/// An upstream's socket, from which nothing is read any more once too many interim responses came. What one read
+/// brings is bounded by the buffer, so no more work than that is done for them.
+pub(crate) struct UpstreamIo {
+    stream: TokioIo<TcpStream>,
+    interims: Interims,
+}
+
+impl UpstreamIo {
+    pub(crate) fn new(stream: TcpStream, interims: Interims) -> UpstreamIo {
+        UpstreamIo { stream: TokioIo::new(stream), interims }
+    }
+}
+
+impl Read for UpstreamIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.interims.are_too_many() {
+            return Poll::Ready(Err(io::Error::other("it sends interim responses without end")));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl Write for UpstreamIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -15,6 +15,7 @@
 //! | `complaints` | how often a fault that comes with every request is told |
 //! | `rescue` | the only place that turns an error into a response |
 //! | `tunnel` | other protocols |
+//! | `loops` | requests that come back |
 //! | `files` | how many clients there may be at once |
 //! | `watch`, `io` | who is being waited for, and for how long |
 
@@ -27,6 +28,7 @@ mod forward;
 mod gateway;
 mod headers;
 mod io;
+mod loops;
 mod pool;
 mod rescue;
 mod routing;

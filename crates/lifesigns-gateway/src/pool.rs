@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -27,15 +27,14 @@ use hyper::{
         http1::{self, SendRequest},
     },
 };
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::{
     body::{Fate, OutgoingBody},
+    io::{Interims, UpstreamIo},
     watch::{Ticks, Wait, Watch},
 };
 
-type Driver = http1::Connection<TokioIo<TcpStream>, OutgoingBody>;
+pub(crate) type Driver = http1::Connection<UpstreamIo, OutgoingBody>;
 
 /// A connection to an upstream that is driven by its user.
 pub(crate) struct Connection {
@@ -44,15 +43,21 @@ pub(crate) struct Connection {
     driver: Option<Driver>,
     relay: Arc<Relay>,
     waker: Waker,
+    interims: Interims,
     /// Whether it has carried an exchange before.
     reused: bool,
 }
 
 impl Connection {
-    pub(crate) fn new(sender: SendRequest<OutgoingBody>, driver: Driver) -> Connection {
+    pub(crate) fn new(sender: SendRequest<OutgoingBody>, driver: Driver, interims: Interims) -> Connection {
         let relay = Arc::new(Relay::default());
         let waker = Waker::from(relay.clone());
-        Connection { sender, driver: Some(driver), relay, waker, reused: false }
+        Connection { sender, driver: Some(driver), relay, waker, interims, reused: false }
+    }
+
+    /// Of the last request.
+    pub(crate) fn interims(&self) -> &Interims {
+        &self.interims
     }
 
     pub(crate) fn is_reused(&self) -> bool {
@@ -79,12 +84,15 @@ impl Connection {
 
     /// Sends a request and waits for the head of the response.
     ///
-    /// Returns `None` if that has taken too long. The request is in the error if nothing of it was sent.
+    /// Returns `None` if that has taken too long. The request is in the error if nothing of it was sent. An interim
+    /// response that asks for its body releases that.
     pub(crate) async fn send(
         &mut self,
-        request: Request<OutgoingBody>,
+        mut request: Request<OutgoingBody>,
+        fate: Option<&Arc<Fate>>,
         watch: &Watch,
     ) -> Option<Result<Response<Incoming>, TrySendError<Request<OutgoingBody>>>> {
+        watch_interims(&mut request, fate, &self.interims);
         watch.restart(Wait::ResponseHead);
         let mut response = pin!(self.sender.try_send_request(request));
         let relay = self.relay.clone();
@@ -104,6 +112,24 @@ impl Connection {
         watch.end(Wait::ResponseHead);
         sent
     }
+}
+
+/// Counts the interim responses to a request; one that asks for its body releases that (RFC 9110 §10.1.1).
+pub(crate) fn watch_interims(
+    request: &mut Request<OutgoingBody>,
+    fate: Option<&Arc<Fate>>,
+    interims: &Interims,
+) {
+    interims.reset();
+    let (fate, interims) = (fate.cloned(), interims.clone());
+    hyper::ext::on_informational(request, move |response| {
+        interims.count();
+        if response.status() == StatusCode::CONTINUE
+            && let Some(fate) = &fate
+        {
+            fate.release();
+        }
+    });
 }
 
 /// Stands between a connection and the task that uses it at the moment.

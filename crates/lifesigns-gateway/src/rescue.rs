@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     UnaskedUpgrade,
     /// It did not begin to answer in time.
     ResponseTimeout,
+    /// The request has come back from there too often.
+    Loop,
     /// The gateway ended before it was answered.
     CutOff,
     /// The client broke off its request's body, or sent what is no body.
@@ -47,6 +49,7 @@ impl Failure {
                 StatusCode::BAD_GATEWAY
             }
             Failure::ConnectTimeout | Failure::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Failure::Loop => StatusCode::LOOP_DETECTED,
             Failure::CutOff => StatusCode::SERVICE_UNAVAILABLE,
             Failure::BadRequestBody => StatusCode::BAD_REQUEST,
             Failure::RequestBodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -69,6 +72,7 @@ impl Failure {
                 "The API behind this gateway did not give a valid answer."
             }
             Failure::ResponseTimeout => "The API behind this gateway did not answer in time.",
+            Failure::Loop => "The API behind this gateway leads back to it.",
             Failure::CutOff => "This gateway ended before the API behind it had answered.",
             Failure::BadRequestBody => "The body of the request is broken.",
             Failure::RequestBodyTimeout => "The body of the request did not arrive in time.",
@@ -85,6 +89,7 @@ impl fmt::Display for Failure {
             Failure::BadResponse(_) => "no valid response from the upstream",
             Failure::UnaskedUpgrade => "the upstream switched protocols without having been asked to",
             Failure::ResponseTimeout => "the upstream did not begin to answer in time",
+            Failure::Loop => "the upstream leads back to this gateway",
             Failure::CutOff => "the gateway ended before the upstream had answered",
             Failure::BadRequestBody => "the request's body is broken",
             Failure::RequestBodyTimeout => "the request's body did not arrive in time",
@@ -134,6 +139,14 @@ pub(crate) fn no_api(request_id: &HeaderValue) -> Response<Full<Bytes>> {
 pub(crate) fn bad_request(fault: &str, request_id: &HeaderValue) -> Response<Full<Bytes>> {
     let mut response = problem(StatusCode::BAD_REQUEST, fault, request_id);
     // What comes behind it on this connection cannot be trusted to be a request.
+    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The answer to a request for a health resource whose body stopped coming (RFC 9110 §15.5.9).
+pub(crate) fn late_body(request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    let late = Failure::RequestBodyTimeout;
+    let mut response = problem(late.status(), late.detail(), request_id);
     response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

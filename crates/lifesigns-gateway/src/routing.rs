@@ -44,7 +44,7 @@ pub(crate) struct Target {
     pub(crate) templates: Option<Templates>,
     /// Value of `X-Forwarded-Prefix`, if a prefix is taken off.
     pub(crate) stripped: Option<HeaderValue>,
-    host: Option<String>,
+    host: Option<Host>,
     /// Empty for `/`.
     prefix: String,
     /// What the upstream wants before every path.
@@ -66,7 +66,7 @@ impl Target {
             preserve_host: route.preserve_host,
             templates: route.templates.clone(),
             stripped: strips.then(|| HeaderValue::from_str(&encoded).ok()).flatten(),
-            host: route.host.as_ref().map(|host| host.to_ascii_lowercase()),
+            host: route.host.as_deref().map(Host::new),
             prefix,
             base: route.upstream.base().to_owned(),
         }
@@ -134,9 +134,7 @@ impl Target {
         let of_host = match (&self.host, host) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(own), Some(host)) => {
-                own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host))
-            }
+            (Some(own), Some(host)) => own.is(host),
         };
         of_host && (self.prefix.is_empty() || behind(normalized, &self.prefix).is_some())
     }
@@ -150,7 +148,7 @@ pub(crate) struct Router {
 impl Router {
     pub(crate) fn new(mut targets: Vec<Target>) -> Router {
         targets.sort_by_key(|target| {
-            let host = target.host.as_ref().map_or(0, String::len);
+            let host = target.host.as_ref().map_or(0, Host::len);
             (std::cmp::Reverse(host), std::cmp::Reverse(target.prefix.len()))
         });
         Router { targets }
@@ -212,10 +210,36 @@ fn behind<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     }
 }
 
-/// A host without its port: `[::1]:80` is `[::1]`, `a:80` is `a`.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => name,
-        _ => host,
+/// The host that an API is reached by.
+struct Host {
+    /// Without the dot that may end it.
+    name: String,
+    /// `None`: any.
+    port: Option<String>,
+}
+
+impl Host {
+    fn new(text: &str) -> Host {
+        let (name, port) = name_and_port(text);
+        Host { name: name.to_owned(), port: port.map(str::to_owned) }
     }
+
+    fn is(&self, host: &str) -> bool {
+        let (name, port) = name_and_port(host);
+        self.name.eq_ignore_ascii_case(name) && (self.port.is_none() || self.port.as_deref() == port)
+    }
+
+    fn len(&self) -> usize {
+        self.name.len() + self.port.as_ref().map_or(0, |port| 1 + port.len())
+    }
+}
+
+/// A host and its port: `[::1]:80` is `[::1]` and `80`. The dot that makes a name absolute does not make it another
+/// one (RFC 1034 §3.1).
+fn name_and_port(host: &str) -> (&str, Option<&str>) {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    (name.strip_suffix('.').unwrap_or(name), port.filter(|port| !port.is_empty()))
 }

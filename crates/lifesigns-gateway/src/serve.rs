@@ -28,6 +28,7 @@ use crate::{
     exchange::{Client, exchange},
     forward::{Forwarder, HYPER_HEADERS, MIN_BUFFER},
     io::ClientIo,
+    loops::Mark,
     routing::Router,
     watch::{Patience, Ticks, Wait, Watch},
 };
@@ -44,6 +45,7 @@ pub(crate) struct Worker {
     pub(crate) forwarders: Vec<Forwarder>,
     pub(crate) trust_forwarded: bool,
     pub(crate) via: Option<HeaderValue>,
+    pub(crate) mark: Mark,
     pub(crate) response_head_timeout: Duration,
     pub(crate) clients: Rc<Clients>,
     max_clients: usize,
@@ -64,7 +66,13 @@ pub(crate) enum Phase {
 }
 
 impl Worker {
-    pub(crate) fn new(config: &Config, lifesigns: Lifesigns, router: Router, max_clients: usize) -> Worker {
+    pub(crate) fn new(
+        config: &Config,
+        lifesigns: Lifesigns,
+        router: Router,
+        mark: Mark,
+        max_clients: usize,
+    ) -> Worker {
         let mut http = http1::Builder::new();
         http.max_buf_size(config.limits.request_head_bytes.max(MIN_BUFFER)).writev(true).half_close(false);
         http.max_header_size(config.limits.request_head_bytes.max(MIN_BUFFER));
@@ -83,6 +91,7 @@ impl Worker {
             router,
             forwarders,
             trust_forwarded: config.trust_forwarded,
+            mark,
             via: config.via.as_ref().and_then(|name| HeaderValue::from_str(&format!("1.1 {name}")).ok()),
             response_head_timeout: config.timeouts.response_head,
             clients: Rc::default(),

@@ -124,6 +124,9 @@ fn hosts_are_told_apart_with_and_without_port_in_any_case() {
     for (host, upstream) in [
         ("a.example.com", &a),
         ("A.EXAMPLE.COM:80", &a),
+        ("a.example.com.", &a),
+        ("a.example.com.:80", &a),
+        ("a.example.com.:8443", &with_port),
         ("a.example.com:8443", &with_port),
         ("b.example.com", &rest),
         ("xa.example.com", &rest),
@@ -134,7 +137,7 @@ fn hosts_are_told_apart_with_and_without_port_in_any_case() {
         assert_eq!(upstream.seen().len(), before + 1, "{host}");
     }
     client.exchange("GET http://a.example.com/ HTTP/1.1\r\nHost: ignored\r\n\r\n");
-    assert_eq!(a.seen().len(), 3);
+    assert_eq!(a.seen().len(), 5);
 }
 
 #[test]
@@ -212,4 +215,21 @@ fn a_route_to_an_unknown_api_is_refused_at_once() {
         refused(vec![Route { api: "polls".to_owned(), prefix: "users".to_owned(), ..route }])
             .contains("begin with /")
     );
+}
+
+#[test]
+fn an_upstream_that_is_the_gateway_itself_is_refused_at_once() {
+    let lifesigns =
+        lifesigns::Lifesigns::builder("gateway").api(lifesigns::ApiOptions::new("polls")).start().unwrap();
+    let bound = |host: &str| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let route = Route::new("polls", format!("http://{host}:{}", free.port()).parse().unwrap());
+        lifesigns_gateway::Gateway::bind(lifesigns_gateway::Config::new(free, vec![route]), lifesigns.clone())
+    };
+    for host in ["127.0.0.1", "localhost", "0.0.0.0"] {
+        let error = bound(host).err().unwrap();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("\"polls\""), "{error}");
+    }
+    assert!(bound("127.0.0.2").is_ok());
 }

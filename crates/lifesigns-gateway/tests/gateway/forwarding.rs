@@ -238,6 +238,31 @@ fn http_1_0_clients_are_served() {
 }
 
 #[test]
+fn a_client_of_http_1_0_is_not_kept_where_only_the_end_tells_the_length() {
+    let upstream =
+        Upstream::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+    let gateway = Running::before(&upstream);
+    let ask = |fields: &str| {
+        let mut client = gateway.connect();
+        let answer = client.exchange(&format!("GET / HTTP/1.0\r\nconnection: keep-alive\r\n{fields}\r\n"));
+        (answer, client)
+    };
+    let (answer, mut client) = ask("");
+    assert_eq!((answer.text().as_str(), answer.get("connection")), ("ok", Some("close")));
+    assert!(client.is_closed());
+    let (answer, mut client) = ask("host: a b\r\n");
+    assert_eq!((answer.status(), answer.get("connection")), (400, Some("close")));
+    assert!(client.is_closed());
+
+    let gateway = Running::before(&Upstream::ok());
+    let mut client = gateway.connect();
+    for _ in 0..2 {
+        let answer = client.exchange("GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
+        assert_eq!((answer.text().as_str(), answer.get("connection")), ("ok", Some("keep-alive")));
+    }
+}
+
+#[test]
 fn http_1_0_upstreams_are_understood() {
     let upstream = Upstream::new(|connection| {
         connection.request()?;

@@ -32,6 +32,15 @@ fn a_request_without_one_host_is_refused() {
     refused("GET / HTTP/1.1\r\nHost: a b\r\n\r\n");
     refused("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n");
     refused("GET / HTTP/1.1\r\nHost: user@a\r\n\r\n");
+    for host in
+        ["[::1", "::1", "[::1]80", "[::1]:x", "[a]", "a:b:c", "a:b", "a:65536", "a:-1", "a:+1", ":80", "a]"]
+    {
+        refused(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    }
+    for host in ["", "a:", "a:0", "a:65535", "a.", "[::1]", "[::1]:80", "192.0.2.1:80"] {
+        let (status, _) = sent(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(status, Some(200), "{host:?}");
+    }
     refused("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n");
 }
 
@@ -142,6 +151,14 @@ fn a_target_in_absolute_form_names_its_own_host() {
 fn options_of_the_server_itself_pass() {
     let (status, seen) = sent("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((status, seen), (Some(200), vec!["OPTIONS * HTTP/1.1 []".to_owned()]));
+}
+
+#[test]
+fn targets_of_a_form_that_their_method_does_not_have_are_refused() {
+    for target in ["*", "b.example", "b.example:80", "http://a:99999/", "http://a:b/", "http://:80/"] {
+        refused(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    }
+    refused("OPTIONS b.example:80 HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Upstreams that do not keep to the protocol, or do not keep going.
 
+use std::sync::{Arc, OnceLock};
+
 use lifesigns_model::exchange::FailedBy;
 
-use crate::support::{Client, Message, Running, Upstream, route, wait_until};
+use crate::support::{Client, DEADLINE, Message, Running, Upstream, route, wait_until};
 
 /// What a client gets from an upstream that does this with every connection, and how it was counted.
 fn answer_of(upstream: &Upstream) -> (Message, (u16, FailedBy)) {
@@ -131,6 +133,82 @@ fn its_head_is_huge() {
 #[test]
 fn it_switches_protocols_unasked() {
     is_bad_gateway(&saying(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"));
+}
+
+#[test]
+fn it_sends_interim_responses_without_end() {
+    const HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    let (given_up, is_given_up) = std::sync::mpsc::channel();
+    let upstream = Upstream::new(move |connection| {
+        connection.request()?;
+        if connection.number > 0 {
+            return connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+        let many = HINTS.repeat(1000);
+        while connection.write(&many).is_ok() {}
+        // The test that waits for it may have failed before.
+        let _ = given_up.send(());
+        Ok(())
+    });
+    let gateway = Running::with(vec![route("polls", upstream.address)], |config| {
+        config.workers = 1.try_into().ok();
+    });
+    let mut client = gateway.connect();
+    assert_eq!(client.get("/").status(), 502);
+    is_given_up.recv_timeout(DEADLINE).expect("the connection is dropped");
+    assert_eq!(client.get("/").text(), "ok");
+}
+
+#[test]
+fn its_interim_responses_are_counted_for_each_request() {
+    for (hints, status, connections) in [(100, 200, 1), (101, 502, 3)] {
+        let answer = format!(
+            "{}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+            "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(hints)
+        );
+        let upstream = Upstream::new(move |connection| {
+            while connection.request()?.is_some() {
+                connection.write(answer.as_bytes())?;
+            }
+            Ok(())
+        });
+        let gateway = Running::before(&upstream);
+        let mut client = gateway.connect();
+        for _ in 0..3 {
+            assert_eq!(client.get("/").status(), status, "{hints}");
+        }
+        assert_eq!(upstream.connections(), connections, "{hints}");
+    }
+}
+
+#[test]
+fn it_leads_back_to_the_gateway() {
+    let entrance = Arc::new(OnceLock::new());
+    let way_back = entrance.clone();
+    let upstream = Upstream::new(move |connection| {
+        let Some(request) = connection.request()? else { return Ok(()) };
+        let fields: String =
+            request.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let answer =
+            Client::to(*way_back.wait()).exchange(&format!("{}\r\n{fields}\r\n", request.first_line));
+        connection.write(format!("{}\r\ncontent-length: 0\r\n\r\n", answer.first_line).as_bytes())
+    });
+    let gateway = Running::before(&upstream);
+    entrance.set(gateway.address).unwrap();
+    assert_eq!(gateway.connect().get("/").status(), 508);
+    assert_eq!(upstream.seen().len(), 8);
+    let counts = gateway.counted(9);
+    let by =
+        |failed_by| counts.iter().filter(|(key, _)| key.3 == failed_by).map(|(_, count)| count).sum::<u64>();
+    assert_eq!((by(FailedBy::Gateway), by(FailedBy::Upstream)), (1, 8), "{counts:?}");
+
+    // What others say about hops is no loop.
+    let innocent = Upstream::ok();
+    let gateway = Running::before(&innocent);
+    let hops = ["0123456789abcdef"; 100].join(", ");
+    let answer =
+        gateway.connect().exchange(&format!("GET / HTTP/1.1\r\nhost: a\r\nx-lifesigns-hops: {hops}\r\n\r\n"));
+    assert_eq!(answer.status(), 200);
 }
 
 #[test]

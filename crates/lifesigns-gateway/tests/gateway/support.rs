@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lifesigns::{ApiOptions, Lifesigns};
+use lifesigns::{ApiOptions, Lifesigns, Scope, Token, TokenHash};
 use lifesigns_gateway::{Config, Gateway, Route};
 use lifesigns_model::{
     exchange::FailedBy,
@@ -24,6 +24,9 @@ use tokio::sync::oneshot;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 /// A timeout that is meant to strike.
 pub(crate) const SHORT: Duration = Duration::from_millis(150);
+
+/// A token that allows queries.
+pub(crate) const QUERY_TOKEN: &str = "ls_ops";
 
 /// A gateway that serves until it is dropped.
 pub(crate) struct Running {
@@ -53,7 +56,11 @@ impl Running {
         let ledger = Arc::new(Ledger::default());
         let mut names: Vec<String> = config.routes.iter().map(|route| route.api.clone()).collect();
         names.dedup();
-        let builder = Lifesigns::builder("gateway").store(ledger.clone());
+        let builder = Lifesigns::builder("gateway").store(ledger.clone()).token(Token {
+            name: "ops".to_owned(),
+            hash: TokenHash::of(QUERY_TOKEN),
+            scopes: vec![Scope::AnalyticsRead],
+        });
         let builder = names.iter().fold(builder, |builder, name| builder.api(ApiOptions::new(name)));
         let lifesigns = builder.start().unwrap();
         let gateway = Gateway::bind(config, lifesigns.clone()).unwrap();

@@ -3,7 +3,7 @@
 use lifesigns_gateway::Timeouts;
 use lifesigns_model::exchange::FailedBy;
 
-use crate::support::{DEADLINE, Running, SHORT, Upstream, route};
+use crate::support::{DEADLINE, QUERY_TOKEN, Running, SHORT, Upstream, route};
 
 fn impatient(upstream: &Upstream, adjust: impl FnOnce(&mut Timeouts)) -> Running {
     Running::with(vec![route("polls", upstream.address)], |config| {
@@ -75,6 +75,20 @@ fn a_client_that_stops_in_the_middle_of_its_body() {
     assert_eq!(client.response().status(), 408);
     assert!(client.is_closed());
     assert_eq!(gateway.only_count(), (408, FailedBy::Client));
+}
+
+#[test]
+fn a_client_that_stops_in_the_middle_of_its_query() {
+    let upstream = Upstream::ok();
+    let gateway = impatient(&upstream, |timeouts| timeouts.body_idle = SHORT);
+    let mut client = gateway.connect();
+    client.send(&format!(
+        "POST /analytics/1.0/o/environments/e/query HTTP/1.1\r\nhost: a\r\n\
+         authorization: Bearer {QUERY_TOKEN}\r\ncontent-length: 10\r\n\r\n{{"
+    ));
+    let answer = client.response();
+    assert_eq!(answer.status(), 408, "{}", answer.text());
+    assert!(client.is_closed());
 }
 
 #[test]

@@ -13,14 +13,18 @@
 //! | [`store`] | the port: append rollups, answer a selection |
 //! | [`segment`] | which level of rollup answers which part of a range |
 //! | [`query`] | the analytics query: parse, validate, plan, assemble |
-//! | [`light`], [`verdict`] | green, amber, red, and the judgement from figures to a light |
+//! | [`check`] | what a check of a dependency reports, and what it takes to believe it |
+//! | [`light`], [`verdict`] | green, amber, red, and the judgement from figures and checks to a light |
+//! | [`moment`] | a moment by two clocks: one to judge by, one to show |
 //! | [`identity`] | who the service is and where its code lives |
 
 pub mod bucket;
+pub mod check;
 pub mod exchange;
 pub mod histogram;
 pub mod identity;
 pub mod light;
+pub mod moment;
 pub mod query;
 pub mod rollup;
 pub mod route;

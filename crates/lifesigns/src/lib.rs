@@ -30,6 +30,7 @@ mod access;
 #[cfg(feature = "axum")]
 mod admin;
 mod builder;
+mod checks;
 mod clock;
 mod collector;
 mod layer;
@@ -44,10 +45,12 @@ mod snapshot;
 mod window;
 
 pub use lifesigns_model as model;
+pub use lifesigns_model::check::{CheckPolicy, FailureKind, Report};
 pub use lifesigns_model::identity::{Identity, IdentityField};
 
 pub use self::access::{BadTokenHash, Scope, Token, TokenHash};
 pub use self::builder::{ApiOptions, BadVariable, Builder, IDENTITY_VARIABLES};
+pub use self::checks::Check;
 pub use self::layer::{HealthLayer, HealthService, ServiceBody, ServiceFuture};
 pub use self::proc::{ProcessFigures, ProcessSource};
 pub use self::process::{Api, Lifesigns};

@@ -1,0 +1,51 @@
+//! Ready-made health checks, each behind a feature of its own.
+
+use std::fmt;
+
+pub use lifesigns::{Check, CheckPolicy, FailureKind, Report};
+
+/// A password or a token. It is never printed.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret's text.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text, to be handed to the client that needs it and to nobody else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// An option of a check that makes no sense. `Display` says what is wrong and how to mend it, and holds no secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BadOption {
+    /// The option, as it is called in a configuration: `url`, `path`.
+    pub option: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl BadOption {
+    /// Something is wrong with this option.
+    pub fn new(option: &'static str, message: impl Into<String>) -> BadOption {
+        BadOption { option, message: message.into() }
+    }
+}
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.option, self.message)
+    }
+}
+
+impl std::error::Error for BadOption {}

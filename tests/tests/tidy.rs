@@ -10,13 +10,15 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use lifesigns_tests::program::workspace;
 
 /// Licences that a dependency may be under, and why.
-const LICENCES: [(&str, &str); 10] = [
+const LICENCES: [(&str, &str); 12] = [
     ("0BSD", "asks for nothing"),
     ("Apache-2.0", "our own"),
     ("Apache-2.0 WITH LLVM-exception", "our own, and asks for less"),
     ("BSD-2-Clause", "asks for its notice"),
     ("BSD-3-Clause", "asks for its notice"),
+    ("BSL-1.0", "asks for its notice in source, and for nothing of a binary"),
     ("CC0-1.0", "asks for nothing"),
+    ("CDLA-Permissive-2.0", "asks for its text beside the data; the lists of certificate authorities come under it"),
     ("ISC", "asks for its notice"),
     ("MIT", "our own"),
     ("Unicode-3.0", "asks for its notice; the tables of Unicode come under it"),

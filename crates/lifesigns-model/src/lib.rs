@@ -15,6 +15,7 @@
 //! | [`query`] | the analytics query: parse, validate, plan, assemble |
 //! | [`check`] | what a check of a dependency reports, and what it takes to believe it |
 //! | [`light`], [`verdict`] | green, amber, red, and the judgement from figures and checks to a light |
+//! | [`policy`] | what each source of a verdict may do to each resource |
 //! | [`moment`] | a moment by two clocks: one to judge by, one to show |
 //! | [`identity`] | who the service is and where its code lives |
 
@@ -25,6 +26,7 @@ pub mod histogram;
 pub mod identity;
 pub mod light;
 pub mod moment;
+pub mod policy;
 pub mod query;
 pub mod rollup;
 pub mod route;

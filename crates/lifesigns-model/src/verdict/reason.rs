@@ -1,0 +1,156 @@
+//! Why a light is what it is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::check::Finding;
+use crate::light::Light;
+
+/// One of the reasons behind a light, and the light that it asks for. `Display` is a sentence fit for strangers: no
+/// address, no path, no error text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cause {
+    /// The light.
+    pub light: Light,
+    /// Who asks for it.
+    pub source: Source,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Who may ask for a light.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// Where the process is in its life.
+    Lifecycle,
+    /// What runs the checks.
+    Scheduler,
+    /// An operator's announcement.
+    Maintenance,
+    /// The traffic of the whole API, or of the route group of this name.
+    Traffic(Option<Arc<str>>),
+    /// The check of this name.
+    Check(Arc<str>),
+    /// The judge itself.
+    Judge,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Lifecycle => f.write_str("lifecycle"),
+            Source::Scheduler => f.write_str("scheduler"),
+            Source::Maintenance => f.write_str("maintenance"),
+            Source::Traffic(None) => f.write_str("traffic"),
+            Source::Traffic(Some(group)) => write!(f, "traffic:{group}"),
+            Source::Check(name) => write!(f, "check:{name}"),
+            Source::Judge => f.write_str("judge"),
+        }
+    }
+}
+
+/// What there is to say for a light.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// Nothing speaks against the service.
+    Normal,
+    /// Nothing speaks against it, but too little has passed to say more.
+    LittleTraffic,
+    /// It was bad when last something passed, and nothing has passed since that could show that it works again.
+    Unproven,
+    /// Nobody has judged for this long; whatever was found before does not count any more.
+    Stale {
+        /// Age of the last judgement in seconds.
+        seconds: u64,
+    },
+    /// Nothing has run the checks for this long.
+    SchedulerSilent {
+        /// In seconds.
+        seconds: u64,
+    },
+    /// Start-up is not over.
+    Starting,
+    /// The process is about to end.
+    Draining,
+    /// The process serves no more.
+    Stopped,
+    /// Announced by an operator.
+    Maintenance {
+        /// In the operator's words.
+        reason: Arc<str>,
+        /// When it is over.
+        ends: Timestamp,
+    },
+    /// This share of the exchanges in the window failed.
+    Failures {
+        /// 0 to 1.
+        share: f64,
+        /// Width of the window in seconds.
+        window_seconds: u32,
+    },
+    /// Answers take this long.
+    Slow {
+        /// The percentile that is judged, over 0 to 100.
+        percentile: f64,
+        /// Its value in milliseconds.
+        latency_ms: f64,
+        /// Width of the window in seconds.
+        window_seconds: u32,
+    },
+    /// What a check has come to.
+    Check {
+        /// How it stands.
+        finding: Finding,
+    },
+    /// There are more causes than are named.
+    More {
+        /// How many.
+        causes: usize,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let group = match &self.source {
+            Source::Traffic(Some(group)) => format!(" to {group}"),
+            _ => String::new(),
+        };
+        match &self.reason {
+            Reason::Normal => f.write_str("Requests are served properly"),
+            Reason::LittleTraffic => f.write_str("Nothing speaks against it; too little traffic to judge by"),
+            Reason::Unproven => {
+                write!(f, "Requests{group} were not served properly before, and none has come since")
+            }
+            Reason::Stale { seconds } => write!(f, "Nothing has been judged for {seconds} seconds"),
+            Reason::SchedulerSilent { seconds } => write!(f, "No check has been run for {seconds} seconds"),
+            Reason::Starting => f.write_str("The service is starting"),
+            Reason::Draining => f.write_str("The service is about to stop"),
+            Reason::Stopped => f.write_str("The service has stopped"),
+            Reason::Maintenance { reason, ends } => write!(f, "Maintenance until {ends:.0}: {reason}"),
+            Reason::Failures { share, window_seconds } => write!(
+                f,
+                "{:.1} % of the requests{group} in the last {window_seconds} seconds failed",
+                share * 100.0
+            ),
+            Reason::Slow { percentile, latency_ms, window_seconds } => {
+                let others = round(100.0 - percentile);
+                write!(
+                    f,
+                    "{others} % of the requests{group} in the last {window_seconds} seconds took {latency_ms:.0} ms or longer"
+                )
+            }
+            Reason::Check { finding } => match &self.source {
+                Source::Check(name) => write!(f, "The check {name} {finding}"),
+                _ => write!(f, "A check {finding}"),
+            },
+            Reason::More { causes } => write!(f, "And {causes} more"),
+        }
+    }
+}
+
+/// At most three decimals: 100 − 99.9 is 0.1 and not 0.09999999999999432.
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

@@ -1,5 +1,8 @@
 //! Ready-made health checks, each behind a feature of its own.
 
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::fmt;
 
 pub use lifesigns::{Check, CheckPolicy, FailureKind, Report};

@@ -140,9 +140,9 @@ impl fmt::Display for Unreadable {
             Unreadable::NoStatus(Some(dialect)) => {
                 write!(f, "the answer has no status that the dialect `{dialect}` knows")
             }
-            Unreadable::NoStatus(None) => {
-                f.write_str("the answer has no status of any known dialect; if its code is enough, read it as `code`")
-            }
+            Unreadable::NoStatus(None) => f.write_str(
+                "the answer has no status of any known dialect; if its code is enough, read it as `code`",
+            ),
             Unreadable::NoWord => f.write_str(
                 "the answer is none of the words for health; if its code is enough, read it as `code`",
             ),
@@ -203,7 +203,8 @@ fn read_body(
         return Ok(Reading { light, dialect: Dialect::Code, parts: Vec::new(), left_out: 0 });
     }
     let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    let is_json = matches!(body.first(), Some(b'{' | b'"')) || media_type.eq_ignore_ascii_case("application/json");
+    let is_json =
+        matches!(body.first(), Some(b'{' | b'"')) || media_type.eq_ignore_ascii_case("application/json");
     if form == Some(Dialect::Word) || (form.is_none() && !is_json) {
         return word(body);
     }

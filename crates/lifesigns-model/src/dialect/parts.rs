@@ -39,7 +39,7 @@ impl Found {
             return;
         }
         let light = words::status(self.dialect, status).unwrap_or(Light::Amber);
-        self.parts.push(Part { name: name.chars().take(LONGEST_NAME).collect(), light });
+        self.parts.push(Part { name: clipped(name).to_owned(), light });
     }
 
     /// `checks` of health+json: for each `component:measurement` a list, one element for each node.
@@ -50,7 +50,7 @@ impl Found {
                 Some([only]) => self.add(key, only),
                 Some(several) => {
                     for (number, node) in (1..).zip(several) {
-                        self.add(&format!("{key}/{number}"), node);
+                        self.add(&format!("{}/{number}", clipped(key)), node);
                     }
                 }
             }
@@ -59,13 +59,19 @@ impl Found {
 
     /// Version 3 has `components`, version 2 `details`, and version 1 writes the parts beside the status.
     fn components(&mut self, whole: &str, json: &Value, depth: usize) {
-        let containers = [object(json, "components"), object(json, "details"), json.as_object()];
-        for (key, part) in containers.into_iter().flatten().flatten() {
+        let containers = [object(json, "components"), object(json, "details")];
+        let beside = json.as_object().into_iter().flatten();
+        let beside = beside.filter(|(key, _)| !matches!(key.as_str(), "components" | "details"));
+        for (key, part) in containers.into_iter().flatten().flatten().chain(beside) {
             if part.get("status").is_some_and(Value::is_string) {
-                let name = if whole.is_empty() { key.clone() } else { format!("{whole}/{key}") };
+                let name = if whole.is_empty() {
+                    clipped(key).to_owned()
+                } else {
+                    format!("{whole}/{}", clipped(key))
+                };
                 self.add(&name, part);
                 if depth < DEEPEST_PART {
-                    self.components(&name, part, depth + 1);
+                    self.components(clipped(&name), part, depth + 1);
                 }
             }
         }
@@ -89,4 +95,9 @@ impl Found {
 
 fn object<'a>(json: &'a Value, key: &str) -> Option<&'a Map<String, Value>> {
     json.get(key)?.as_object()
+}
+
+/// Names are cut before they are put together: many parts under one name of a megabyte would take gigabytes.
+fn clipped(name: &str) -> &str {
+    name.char_indices().nth(LONGEST_NAME).map_or(name, |(end, _)| &name[..end])
 }

@@ -14,18 +14,22 @@
 //! | [`segment`] | which level of rollup answers which part of a range |
 //! | [`query`] | the analytics query: parse, validate, plan, assemble |
 //! | [`check`] | what a check of a dependency reports, and what it takes to believe it |
+//! | [`dialect`] | what other services answer when asked for their health |
 //! | [`light`], [`verdict`] | green, amber, red, and the judgement from figures and checks to a light |
 //! | [`policy`] | what each source of a verdict may do to each resource |
+//! | [`objective`] | how much of an error budget is left, and how fast it burns |
 //! | [`moment`] | a moment by two clocks: one to judge by, one to show |
 //! | [`identity`] | who the service is and where its code lives |
 
 pub mod bucket;
 pub mod check;
+pub mod dialect;
 pub mod exchange;
 pub mod histogram;
 pub mod identity;
 pub mod light;
 pub mod moment;
+pub mod objective;
 pub mod policy;
 pub mod query;
 pub mod rollup;

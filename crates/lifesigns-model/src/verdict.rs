@@ -179,6 +179,11 @@ impl Verdict {
         self.causes.first().map_or(&Reason::Normal, |cause| &cause.reason)
     }
 
+    /// The first and worst cause as a sentence, fit for strangers.
+    pub fn summary(&self) -> String {
+        self.causes.first().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// The transition that led here from `previous`, if the light is another.
     pub fn transition_from(&self, previous: &Verdict) -> Option<Transition> {
         (self.light != previous.light).then(|| Transition {

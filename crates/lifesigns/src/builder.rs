@@ -5,20 +5,24 @@ use std::io;
 use std::sync::Arc;
 use std::sync::{Mutex, atomic::AtomicU64};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use lifesigns_model::identity::Identity;
+use lifesigns_model::moment::Moment;
+use lifesigns_model::policy;
 use lifesigns_model::series::NOT_APPLICABLE;
 use lifesigns_model::store::RollupStore;
 use lifesigns_model::verdict::Thresholds;
 use rustc_hash::FxHashMap;
 
 use crate::access::{Scope, Token, TokenHash};
+use crate::checks::Check;
+use crate::checks::slot::Slot;
 use crate::limit::Limiter;
 use crate::proc::ProcessSource;
 use crate::process::{ApiState, Lifesigns, StoreHandle};
 use crate::recorder::labels::Labels;
-use crate::settings::{ResourceKind, Settings};
+use crate::settings::{ResourceKind, RouteGroup, Settings};
 use crate::snapshot::Snapshot;
 
 /// Environment variables that override the identity of a process: name, and what it sets.
@@ -31,6 +35,19 @@ pub const IDENTITY_VARIABLES: [(&str, &str); 8] = [
     ("LIFESIGNS_BUILD_DATE", "build_date"),
     ("LIFESIGNS_LANGUAGE", "language"),
     ("LIFESIGNS_ENVIRONMENT", "environment"),
+];
+
+/// Names under which probes list what is not a check.
+const RESERVED_CHECK_NAMES: [&str; 9] = [
+    "startup",
+    "shutdown",
+    "traffic",
+    "lifecycle",
+    "judgement",
+    "scheduler",
+    "collector",
+    "maintenance",
+    "uptime",
 ];
 
 /// One API of a gateway.
@@ -46,6 +63,8 @@ pub struct ApiOptions {
     pub settings: Settings,
     /// When its traffic turns a light.
     pub thresholds: Thresholds,
+    /// Routes whose traffic is judged by itself as well.
+    pub groups: Vec<RouteGroup>,
     /// Which process serves it.
     pub process: ProcessSource,
     /// Route templates told apart, at most 65,000. Default 500.
@@ -72,6 +91,7 @@ pub struct Builder {
     pub(crate) ready: bool,
     own: ApiOptions,
     apis: Vec<ApiOptions>,
+    checks: Vec<(Check, Option<Vec<String>>)>,
 }
 
 impl Builder {
@@ -85,6 +105,7 @@ impl Builder {
             ready: true,
             own: ApiOptions::new(name),
             apis: Vec::new(),
+            checks: Vec::new(),
         }
     }
 
@@ -106,6 +127,27 @@ impl Builder {
     #[must_use]
     pub fn thresholds(mut self, thresholds: Thresholds) -> Builder {
         self.own.thresholds = thresholds;
+        self
+    }
+
+    /// Routes whose traffic is judged by itself, besides that of the whole API.
+    #[must_use]
+    pub fn route_group(mut self, group: RouteGroup) -> Builder {
+        self.own.groups.push(group);
+        self
+    }
+
+    /// Runs a check in the background. It counts for the process' own API; in a gateway for all of its APIs.
+    #[must_use]
+    pub fn check(mut self, check: Check) -> Builder {
+        self.checks.push((check, None));
+        self
+    }
+
+    /// Runs a check in the background that counts for some of a gateway's APIs only, by their names.
+    #[must_use]
+    pub fn check_for<S: Into<String>>(mut self, apis: impl IntoIterator<Item = S>, check: Check) -> Builder {
+        self.checks.push((check, Some(apis.into_iter().map(Into::into).collect())));
         self
     }
 
@@ -194,19 +236,49 @@ impl Builder {
     /// [`Builder::starting`] was called.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// When no thread can be started; as [`io::ErrorKind::InvalidInput`] when a check is set up as it must not be:
+    /// its name is taken, or it is shared and would fail liveness.
     pub fn start(self) -> io::Result<Lifesigns> {
         Lifesigns::start(self)
     }
 
     /// The APIs, and the process itself as the last one, if it is not an API itself.
-    pub(crate) fn states(&self) -> Vec<ApiState> {
+    pub(crate) fn states(&self, now: Moment) -> Vec<ApiState> {
         let is_gateway = !self.apis.is_empty();
-        let apis = self.apis.iter().map(|api| self.state(api, true));
-        apis.chain([self.state(&self.own, !is_gateway)]).collect()
+        let apis = self.apis.iter().map(|api| self.state(api, true, now));
+        apis.chain([self.state(&self.own, !is_gateway, now)]).collect()
     }
 
-    fn state(&self, api: &ApiOptions, records: bool) -> ApiState {
+    /// The checks, each with the APIs that it counts for.
+    pub(crate) fn slots(&self, apis: &[ApiState]) -> Result<Vec<Arc<Slot>>, BadCheck> {
+        let mut slots: Vec<Arc<Slot>> = Vec::with_capacity(self.checks.len());
+        for (check, names) in &self.checks {
+            let fault = |fault: String| BadCheck { check: check.name.to_string(), fault };
+            policy::validate(&check.policy).map_err(|miswired| fault(miswired.to_string()))?;
+            if check.name.is_empty() || check.name.chars().any(|letter| letter.is_control() || letter == ',')
+            {
+                return Err(fault("its name must be printable, without commas, and not empty".to_owned()));
+            }
+            let counted: Vec<usize> = match names {
+                None => (0..apis.len()).filter(|index| apis[*index].records).collect(),
+                Some(names) => names
+                    .iter()
+                    .map(|name| apis.iter().position(|api| *api.name == **name).ok_or(name))
+                    .collect::<Result<_, _>>()
+                    .map_err(|name| fault(format!("there is no API {name}")))?,
+            };
+            let is_taken = |slot: &Arc<Slot>| {
+                slot.check.name == check.name && slot.apis.iter().any(|api| counted.contains(api))
+            };
+            if slots.iter().any(is_taken) || RESERVED_CHECK_NAMES.contains(&&*check.name) {
+                return Err(fault("its name is taken; give it another".to_owned()));
+            }
+            slots.push(Arc::new(Slot::new(Arc::new(check.clone()), counted)));
+        }
+        Ok(slots)
+    }
+
+    fn state(&self, api: &ApiOptions, records: bool, now: Moment) -> ApiState {
         let settings = api.settings.clone();
         let has_store = self.store.is_some();
         let reads_store = |kind| matches!(kind, ResourceKind::HealthDetails | ResourceKind::Analytics);
@@ -224,10 +296,13 @@ impl Builder {
             version: api.version.as_deref().unwrap_or(NOT_APPLICABLE).into(),
             identity: api.identity.clone(),
             thresholds: api.thresholds,
+            groups: api.groups.clone(),
             routes: Labels::new(api.max_routes.unwrap_or(500)),
             clients: Labels::new(api.max_clients.unwrap_or(1000)),
             records,
-            snapshot: ArcSwap::from_pointee(Snapshot::starting(Timestamp::now())),
+            snapshot: ArcSwap::from_pointee(Snapshot::starting(now)),
+            maintenance: ArcSwapOption::empty(),
+            transitions: Mutex::default(),
             source: api.process.clone(),
             reported: Mutex::default(),
             paths,
@@ -257,6 +332,21 @@ impl std::fmt::Display for BadVariable {
 }
 
 impl std::error::Error for BadVariable {}
+
+/// A check that is set up as it must not be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BadCheck {
+    check: String,
+    fault: String,
+}
+
+impl std::fmt::Display for BadCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the check {}: {}", self.check, self.fault)
+    }
+}
+
+impl std::error::Error for BadCheck {}
 
 fn default_instance() -> String {
     let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();

@@ -19,6 +19,10 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub(crate) mod scheduler;
+pub(crate) mod slot;
+mod worker;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -27,8 +31,10 @@ use std::time::Duration;
 
 use lifesigns_model::check::{CheckPolicy, Report};
 
+pub use self::slot::{CheckSnapshot, RunCounts};
+
 /// What a check does in one run.
-type Probe = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Report> + Send>> + Send + Sync>;
+pub(crate) type Probe = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Report> + Send>> + Send + Sync>;
 
 /// What is to be found out again and again, how, and what it means.
 #[derive(Clone)]
@@ -37,7 +43,7 @@ pub struct Check {
     pub(crate) component_type: &'static str,
     pub(crate) policy: CheckPolicy,
     pub(crate) affected_endpoints: Arc<[String]>,
-    pub(crate) probe: Work,
+    pub(crate) work: Work,
 }
 
 /// How a run is carried out.
@@ -76,19 +82,33 @@ impl Check {
         Check::of(name, Work::Blocking(Arc::new(move || probe().into())))
     }
 
-    fn of(name: &str, probe: Work) -> Check {
+    fn of(name: &str, work: Work) -> Check {
         Check {
             name: name.into(),
             component_type: "component",
             policy: CheckPolicy::default(),
             affected_endpoints: Arc::default(),
-            probe,
+            work,
         }
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// `componentType` of the health+json draft.
+    pub fn kind_of_component(&self) -> &'static str {
+        self.component_type
+    }
+
+    /// Route templates that do not work without what it checks.
+    pub fn affected_endpoints(&self) -> &[String] {
+        &self.affected_endpoints
+    }
+
+    pub(crate) fn is_blocking(&self) -> bool {
+        matches!(self.work, Work::Blocking(_))
     }
 
     /// When it runs and what its results mean.

@@ -1,10 +1,31 @@
 //! The two clocks and how they meet: durations come from the monotonic one, minutes from the wall.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lifesigns_model::bucket::Minute;
+use lifesigns_model::moment::Moment;
+
+/// Tells moments by the time since the process began. Inside a runtime whose time is paused, by that one's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timekeeper {
+    began: Instant,
+}
+
+impl Timekeeper {
+    pub(crate) fn new() -> Timekeeper {
+        Timekeeper { began: tokio::time::Instant::now().into_std() }
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        tokio::time::Instant::now().into_std().saturating_duration_since(self.began)
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        Moment { wall: Timestamp::now(), elapsed: self.elapsed() }
+    }
+}
 
 /// Turns readings of the monotonic clock into wall time without reading the wall clock for each exchange.
 #[derive(Debug)]

@@ -5,23 +5,26 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use lifesigns_model::bucket::Minute;
 use lifesigns_model::exchange::FailedBy;
+use lifesigns_model::moment::Moment;
+use lifesigns_model::policy::Powers;
 use lifesigns_model::rollup::Rollup;
 use lifesigns_model::series::Series;
 use lifesigns_model::store::{Rejected, RollupRow};
-use lifesigns_model::verdict::judge;
+use lifesigns_model::verdict::{Checked, Inputs, Scope, Verdict, judge};
 use rustc_hash::FxHashMap;
 
-use crate::process::Process;
+use crate::checks::CheckSnapshot;
+use crate::process::{ApiState, Process};
 use crate::recorder::accumulator::SeriesKey;
 use crate::recorder::labels::{NOT_APPLICABLE_ID, OTHER_ID};
 use crate::recorder::{METHODS, lock};
 use crate::snapshot::Snapshot;
-use crate::window::{Tick, Window};
+use crate::subscription::LightChange;
+use crate::window::ApiWindows;
 
 const TICK: Duration = Duration::from_millis(500);
 
@@ -43,12 +46,12 @@ const MAX_FAILING_ROUTES: usize = 10;
 /// What the collector keeps from tick to tick.
 #[derive(Debug)]
 pub(crate) struct Collected {
-    windows: Vec<Window>,
+    windows: Vec<ApiWindows>,
     series: FxHashMap<SeriesKey, Arc<Series>>,
     pending: FxHashMap<(SeriesKey, Minute), Rollup>,
     /// Exchanges that could not be handed to the store.
     pub(crate) dropped_exchanges: u64,
-    process_figures_read: Option<Instant>,
+    process_figures_read: Option<Duration>,
 }
 
 /// The labels of `/metrics`. Clients are left out: their number would make the answer large.
@@ -85,9 +88,9 @@ impl Collected {
         self.pending.len()
     }
 
-    pub(crate) fn new(window_widths: impl Iterator<Item = Duration>) -> Collected {
+    pub(crate) fn new(apis: &[ApiState]) -> Collected {
         Collected {
-            windows: window_widths.map(Window::new).collect(),
+            windows: apis.iter().map(|api| ApiWindows::new(&api.thresholds, &api.groups)).collect(),
             series: FxHashMap::default(),
             pending: FxHashMap::default(),
             dropped_exchanges: 0,
@@ -96,19 +99,23 @@ impl Collected {
     }
 
     /// One tick.
-    pub(crate) fn collect(&mut self, process: &Process) {
-        let mut ticks: Vec<Tick> = process.apis.iter().map(|_| Tick::default()).collect();
+    pub(crate) fn collect(&mut self, process: &Process, now: Moment) {
         let mut totals = lock(&process.totals);
         process.recorder.drain(|drained| {
             let key = drained.key;
-            let tick = &mut ticks[usize::from(key.api)];
-            tick.exchanges += drained.rollup.count();
-            if key.failed_by != FailedBy::Client {
-                tick.latency.merge(&drained.rollup.latency);
-            }
-            if key.failed_by.counts_against_service() {
-                *tick.failures.entry(key.route).or_default() += drained.rollup.count();
-            }
+            let api = usize::from(key.api);
+            let name = || process.apis[api].routes.name(key.route);
+            let failed = key.failed_by.counts_against_service();
+            let timed = key.failed_by != FailedBy::Client;
+            self.windows[api].add(key.route, name, |tick| {
+                tick.exchanges += drained.rollup.count();
+                if timed {
+                    tick.latency.merge(&drained.rollup.latency);
+                }
+                if failed {
+                    *tick.failures.entry(key.route).or_default() += drained.rollup.count();
+                }
+            });
             totals.add(key, &drained.rollup);
             if process.store.is_none() {
                 return;
@@ -121,7 +128,7 @@ impl Collected {
         });
         drop(totals);
         self.hand_to_store(process);
-        self.judge(process, ticks);
+        self.judge(process, now);
     }
 
     fn hand_to_store(&mut self, process: &Process) {
@@ -143,39 +150,90 @@ impl Collected {
         }
     }
 
-    fn judge(&mut self, process: &Process, ticks: Vec<Tick>) {
-        let (now, instant) = (Timestamp::now(), Instant::now());
-        let phase = process.phase();
-        let read_figures =
-            self.process_figures_read.is_none_or(|read| instant - read >= PROCESS_FIGURES_EVERY);
+    fn judge(&mut self, process: &Process, now: Moment) {
+        let read_figures = self
+            .process_figures_read
+            .is_none_or(|read| now.elapsed.saturating_sub(read) >= PROCESS_FIGURES_EVERY);
         if read_figures {
-            self.process_figures_read = Some(instant);
+            self.process_figures_read = Some(now.elapsed);
         }
-        for ((api, window), tick) in process.apis.iter().zip(&mut self.windows).zip(ticks) {
-            window.push(instant, tick);
-            let traffic = window.traffic();
+        let scheduler_silent = process.checks.silent_for(now.elapsed);
+        let mut checks = checks_by_api(process, now);
+        for (index, (api, windows)) in process.apis.iter().zip(&mut self.windows).enumerate() {
+            windows.turn(now.elapsed);
             let before = api.snapshot.load();
-            let judged = api.records.then_some(&traffic);
-            let verdict = judge(&before.verdict, phase, judged, &api.thresholds, now);
-            if verdict.light != before.verdict.light {
-                tracing::info!(api = &*api.name, from = %before.verdict.light, to = %verdict.light, reason = %verdict.reason, "the light has changed");
+            let next = Snapshot {
+                judged: now,
+                phase: process.phase(),
+                traffic: windows.whole.traffic(),
+                groups: windows.group_traffic(),
+                failing_routes: windows
+                    .whole
+                    .failing_routes(MAX_FAILING_ROUTES, |route| api.routes.name(route)),
+                checks: std::mem::take(&mut checks[index]).into(),
+                scheduler_silent,
+                maintenance: api.maintenance.load_full().filter(|it| it.is_on(now)).map(|it| (*it).clone()),
+                process: if read_figures { api.process_figures() } else { before.process },
+                verdict: before.verdict.clone(),
+            };
+            let verdict = verdict(api, &next, now);
+            if let Some(transition) = verdict.transition_from(&before.verdict) {
+                let reason = transition.causes.first().map(ToString::to_string).unwrap_or_default();
+                tracing::info!(
+                    api = &*api.name,
+                    from = %transition.from,
+                    to = %transition.to,
+                    source = verdict.changed.as_ref().map(|change| change.source.to_string()),
+                    reason,
+                    "the light has changed"
+                );
+                api.remember(transition.clone());
+                process.changes.tell(LightChange { api: Arc::clone(&api.name), transition });
             }
-            let figures = if read_figures { api.process_figures() } else { before.process };
-            let failing_routes = window
-                .failing_routes(MAX_FAILING_ROUTES)
-                .into_iter()
-                .map(|route| api.routes.name(route))
-                .collect();
-            api.snapshot.store(Arc::new(Snapshot {
-                judged: instant,
-                verdict,
-                phase,
-                traffic,
-                failing_routes,
-                process: figures,
-            }));
+            api.snapshot.store(Arc::new(Snapshot { verdict, ..next }));
         }
     }
+}
+
+/// The verdict on what a snapshot shows, which holds the one before.
+fn verdict(api: &ApiState, shown: &Snapshot, now: Moment) -> Verdict {
+    let whole = Scope { group: None, critical: true, traffic: &shown.traffic, thresholds: &api.thresholds };
+    let groups = api.groups.iter().zip(shown.groups.iter()).map(|(group, (name, traffic))| Scope {
+        group: Some(name),
+        critical: group.critical,
+        traffic,
+        thresholds: &group.thresholds,
+    });
+    let traffic: Vec<Scope<'_>> = std::iter::once(whole).chain(groups).collect();
+    let checks: Vec<Checked<'_>> = shown
+        .checks
+        .iter()
+        .map(|CheckSnapshot { check, standing, .. }| Checked {
+            name: &check.name,
+            standing: *standing,
+            powers: Powers::of_check(&check.policy),
+        })
+        .collect();
+    let inputs = Inputs {
+        phase: shown.phase,
+        scheduler_silent: if checks.is_empty() { Duration::ZERO } else { shown.scheduler_silent },
+        maintenance: shown.maintenance.as_ref(),
+        traffic: if api.records { &traffic } else { &[] },
+        checks: &checks,
+    };
+    judge(&shown.verdict, &inputs, now)
+}
+
+/// How the checks stand, each with the APIs that it counts for.
+fn checks_by_api(process: &Process, now: Moment) -> Vec<Vec<CheckSnapshot>> {
+    let mut by_api: Vec<Vec<CheckSnapshot>> = process.apis.iter().map(|_| Vec::new()).collect();
+    for slot in &process.checks.slots {
+        let snapshot = slot.snapshot(now.elapsed);
+        for api in &slot.apis {
+            by_api[*api].push(snapshot.clone());
+        }
+    }
+    by_api
 }
 
 fn series_of(process: &Process, key: SeriesKey) -> Series {

@@ -42,6 +42,7 @@ mod recorder;
 pub mod resources;
 mod settings;
 mod snapshot;
+mod subscription;
 mod window;
 
 pub use lifesigns_model as model;
@@ -49,15 +50,16 @@ pub use lifesigns_model::check::{CheckPolicy, FailureKind, Report};
 pub use lifesigns_model::identity::{Identity, IdentityField};
 
 pub use self::access::{BadTokenHash, Scope, Token, TokenHash};
-pub use self::builder::{ApiOptions, BadVariable, Builder, IDENTITY_VARIABLES};
-pub use self::checks::Check;
+pub use self::builder::{ApiOptions, BadCheck, BadVariable, Builder, IDENTITY_VARIABLES};
+pub use self::checks::{Check, CheckSnapshot, RunCounts};
 pub use self::layer::{HealthLayer, HealthService, ServiceBody, ServiceFuture};
 pub use self::proc::{ProcessFigures, ProcessSource};
 pub use self::process::{Api, Lifesigns};
 pub use self::record::{Exchange, RequestBody, ResponseBody};
 pub use self::resources::Resource;
-pub use self::settings::{Exposure, Listener, ResourceKind, ResourceSettings, Settings};
+pub use self::settings::{Exposure, Listener, ResourceKind, ResourceSettings, RouteGroup, Settings};
 pub use self::snapshot::Snapshot;
+pub use self::subscription::{Event, LightChange, Subscription};
 
 /// The [`Identity`] that is known since the calling crate was built: its version and repository from its
 /// `Cargo.toml`, and what `lifesigns_build::identity()` found out in its build script, if it has one that calls it.

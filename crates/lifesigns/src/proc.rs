@@ -34,8 +34,9 @@ pub enum ProcessSource {
 }
 
 impl ProcessSource {
-    /// The figures as they are now. `None` where the process cannot be seen.
-    pub(crate) fn read(&self) -> Option<ProcessFigures> {
+    /// The figures as they are now, from files of the system that never block for long. `None` where the process
+    /// cannot be seen.
+    pub fn read(&self) -> Option<ProcessFigures> {
         match self {
             ProcessSource::Own => read_process("self"),
             ProcessSource::Pid(pid) => read_process(&pid.to_string()),

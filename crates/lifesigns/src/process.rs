@@ -1,21 +1,25 @@
 //! One process that serves one API or several: what they share, and the handle that users hold.
 
+use std::collections::VecDeque;
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use lifesigns_model::identity::Identity;
 use lifesigns_model::store::{RollupStore, StoreError, StoreStatus};
-use lifesigns_model::verdict::{Phase, Thresholds};
+use lifesigns_model::verdict::{Maintenance, Phase, Thresholds, Transition};
 use rustc_hash::FxHashMap;
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
-use crate::builder::Builder;
+use crate::builder::{BadCheck, Builder};
+use crate::checks::scheduler::{self, Checks};
+use crate::clock::Timekeeper;
 use crate::collector::{self, Collected, Stop, Totals};
 use crate::limit::Limiter;
 use crate::proc::{ProcessFigures, ProcessSource};
@@ -23,11 +27,15 @@ use crate::record::Exchange;
 use crate::recorder::labels::Labels;
 use crate::recorder::{Recorder, lock};
 use crate::resources::Resource;
-use crate::settings::{Listener, ResourceKind, Settings};
+use crate::settings::{Listener, ResourceKind, RouteGroup, Settings};
 use crate::snapshot::Snapshot;
+use crate::subscription::{Changes, Subscription};
 
 /// Questions to the store that are answered at the same time; others wait. Each may need some tens of megabytes.
 const CONCURRENT_READERS: usize = 2;
+
+/// So many changes of a light are kept.
+const MAX_TRANSITIONS: usize = 100;
 
 /// Everything that the APIs of one process share.
 #[derive(Debug)]
@@ -46,6 +54,9 @@ pub(crate) struct Process {
     /// Behind a lock of its own: whoever reads it must not wait for what the collector does besides.
     pub(crate) totals: Mutex<Totals>,
     pub(crate) stop: Arc<Stop>,
+    pub(crate) time: Timekeeper,
+    pub(crate) checks: Arc<Checks>,
+    pub(crate) changes: Changes,
     /// Those who may have an answer made that takes memory and time, all at once.
     pub(crate) readers: Arc<Semaphore>,
     phase: AtomicU8,
@@ -82,7 +93,11 @@ pub(crate) struct ApiState {
     pub(crate) clients: Labels,
     /// False for a gateway's own subject, which has no exchanges of its own.
     pub(crate) records: bool,
+    pub(crate) groups: Vec<RouteGroup>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) maintenance: ArcSwapOption<Maintenance>,
+    /// The last changes of the light, oldest first.
+    pub(crate) transitions: Mutex<VecDeque<Transition>>,
     pub(crate) source: ProcessSource,
     pub(crate) reported: Mutex<Option<ProcessFigures>>,
     /// Only the configuration adds to it, so a hash that is fast and not keyed is safe.
@@ -111,12 +126,24 @@ impl ApiState {
     }
 }
 
+impl ApiState {
+    /// Keeps a change of the light, and lets go of the oldest when there are too many.
+    pub(crate) fn remember(&self, transition: Transition) {
+        let mut transitions = lock(&self.transitions);
+        if transitions.len() >= MAX_TRANSITIONS {
+            transitions.pop_front();
+        }
+        transitions.push_back(transition);
+    }
+}
+
 impl Process {
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Starting,
             1 => Phase::Ready,
-            _ => Phase::Draining,
+            2 => Phase::Draining,
+            _ => Phase::Stopped,
         }
     }
 
@@ -126,7 +153,10 @@ impl Process {
 
     /// One tick, by the collector or by someone who wants figures that are right up to now.
     pub(crate) fn collect(&self) {
-        lock(&self.collected).collect(self);
+        // Read while nobody else collects, so that time never runs backwards.
+        let mut collected = lock(&self.collected);
+        let now = self.time.now();
+        collected.collect(self, now);
     }
 
     /// Waits until everything counted so far is safe in the store, at most `patience`. Blocks the thread.
@@ -159,14 +189,18 @@ impl Process {
     }
 
     /// A process of these parts, in the phase of starting.
-    pub(crate) fn new(builder: Builder) -> Process {
-        let apis = builder.states();
-        let widths = apis.iter().map(|api| Duration::from_secs(api.thresholds.window_seconds.into()));
-        let collected = Mutex::new(Collected::new(widths));
-        Process {
+    pub(crate) fn new(builder: Builder) -> Result<Process, BadCheck> {
+        let time = Timekeeper::new();
+        let apis = builder.states(time.now());
+        let checks = Arc::new(Checks::new(builder.slots(&apis)?, time));
+        let collected = Mutex::new(Collected::new(&apis));
+        Ok(Process {
             own: apis.len() - 1,
             apis,
             collected,
+            time,
+            checks,
+            changes: Changes::new(),
             totals: Mutex::default(),
             instance: builder.instance.into(),
             organization: builder.organization,
@@ -179,12 +213,13 @@ impl Process {
             readers: Arc::new(Semaphore::new(CONCURRENT_READERS)),
             phase: AtomicU8::new(0),
             cuts_off: AtomicBool::new(false),
-        }
+        })
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.checks.stop();
         self.collect();
     }
 }
@@ -201,9 +236,11 @@ impl Lifesigns {
         Builder::new(name)
     }
 
-    pub(crate) fn start(builder: Builder) -> std::io::Result<Lifesigns> {
+    pub(crate) fn start(builder: Builder) -> io::Result<Lifesigns> {
         let ready = builder.ready;
-        let process = Arc::new(Process::new(builder));
+        let process =
+            Process::new(builder).map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, fault))?;
+        let process = Arc::new(process);
         let lifesigns = Lifesigns { process };
         if ready {
             lifesigns.ready();
@@ -211,6 +248,7 @@ impl Lifesigns {
             lifesigns.process.collect();
         }
         collector::start(&lifesigns.process)?;
+        scheduler::start(&lifesigns.process.checks, seed())?;
         Ok(lifesigns)
     }
 
@@ -252,9 +290,16 @@ impl Lifesigns {
         self.process.flush(patience)
     }
 
-    /// Stops collecting, after all that was counted is safe in the store or `patience` is over. Blocks the thread.
+    /// Changes of the lights of all APIs from now on. Needs no runtime; dropping it ends it.
+    pub fn subscribe(&self) -> Subscription {
+        self.process.changes.subscribe()
+    }
+
+    /// Stops collecting and running checks, after all that was counted is safe in the store or `patience` is over. Blocks the thread.
     pub fn shutdown(&self, patience: Duration) -> Result<(), StoreError> {
+        self.process.checks.stop();
         self.process.stop.ask();
+        self.enter(Phase::Stopped);
         self.flush(patience)
     }
 
@@ -263,6 +308,7 @@ impl Lifesigns {
             Phase::Starting => 0,
             Phase::Ready => 1,
             Phase::Draining => 2,
+            Phase::Stopped => 3,
         };
         self.process.phase.fetch_max(number, Ordering::AcqRel);
         self.process.collect();
@@ -271,6 +317,12 @@ impl Lifesigns {
     fn api(&self, index: usize) -> Api {
         Api { process: Arc::clone(&self.process), index }
     }
+}
+
+/// Spreads the checks of many processes that start at once. If the system has no randomness to give, the number of
+/// the process will do.
+fn seed() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
 }
 
 /// One API whose traffic is recorded and whose health is told. Cheap to clone.
@@ -288,7 +340,12 @@ impl Api {
 
     /// The API as it was at the last tick. If that was long ago, its light is amber or red.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.state().snapshot.load_full().at(Timestamp::now())
+        self.state().snapshot.load_full().at(self.process.time.now())
+    }
+
+    /// The last changes of the light, oldest first, at most 100.
+    pub fn transitions(&self) -> Vec<Transition> {
+        lock(&self.state().transitions).iter().cloned().collect()
     }
 
     /// The resource of this API at a path, if there is one. The path is relative to the API's base and as

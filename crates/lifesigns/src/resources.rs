@@ -29,7 +29,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
-use jiff::Timestamp;
+use lifesigns_model::moment::Moment;
 
 use self::answer::{Answer, Fault};
 use crate::access::{Denied, Scope, Token};
@@ -111,7 +111,7 @@ struct Call<'a> {
     caller: Caller,
     parts: &'a Parts,
     request_id: &'a RequestId,
-    now: Timestamp,
+    now: Moment,
     snapshot: Arc<Snapshot>,
 }
 
@@ -131,7 +131,7 @@ where
     let (parts, body) = request.into_parts();
     let request_id = request_id(&parts.headers);
     let state = api.state();
-    let now = Timestamp::now();
+    let now = api.process.time.now();
     let call = Call {
         api,
         state,

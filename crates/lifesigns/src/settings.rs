@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 use lifesigns_model::identity::IdentityField;
+use lifesigns_model::verdict::Thresholds;
 
 /// The kinds of resource.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -113,6 +114,31 @@ impl Exposure {
     }
 }
 
+/// Routes whose traffic is judged by itself, besides that of the whole API.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteGroup {
+    /// Its name, as answers give it.
+    pub name: String,
+    /// Route templates such as `/orders/{id}`. One that ends with `/*` stands for all that begin with what is before.
+    pub routes: Vec<String>,
+    /// When its traffic turns a light.
+    pub thresholds: Thresholds,
+    /// Whether it may turn the light red; otherwise it is amber at most.
+    pub critical: bool,
+}
+
+impl RouteGroup {
+    /// Whether a route template belongs to the group.
+    pub fn covers(&self, template: &str) -> bool {
+        self.routes.iter().any(|route| match route.strip_suffix("/*") {
+            None => route == template,
+            Some(start) => {
+                template.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+        })
+    }
+}
+
 /// How one resource is set up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResourceSettings {
@@ -192,5 +218,22 @@ impl Settings {
     /// ```
     pub fn resource_mut(&mut self, kind: ResourceKind) -> &mut ResourceSettings {
         &mut self.resources[kind as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_group_covers_templates_and_whole_branches() {
+        let group =
+            RouteGroup { routes: ["/pay", "/orders/*"].map(str::to_owned).into(), ..RouteGroup::default() };
+        let covered = ["/pay", "/orders", "/orders/{id}", "/orders/{id}/items"];
+        let others = ["/pay/{id}", "/ordersx", "/", "_other_"];
+        assert!(covered.iter().all(|template| group.covers(template)));
+        assert!(!others.iter().any(|template| group.covers(template)));
+        let all = RouteGroup { routes: vec!["/*".to_owned()], ..RouteGroup::default() };
+        assert!(all.covers("/pay") && !all.covers("_other_"));
     }
 }

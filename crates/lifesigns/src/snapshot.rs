@@ -1,53 +1,61 @@
 //! What the cheap resources are answered from: made once a tick, swapped in whole, read without a lock.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use jiff::Timestamp;
-use lifesigns_model::verdict::{AMBER_AFTER, Phase, RED_AFTER, Traffic, Verdict, aged};
+use lifesigns_model::moment::Moment;
+use lifesigns_model::verdict::{AMBER_AFTER, Maintenance, Phase, Traffic, Verdict, aged};
 
+use crate::checks::CheckSnapshot;
 use crate::proc::ProcessFigures;
 
 /// An API as it was at the last tick, at most half a second ago.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// When it was made.
-    pub judged: Instant,
-    /// The judgement, with its reason and its age.
+    pub judged: Moment,
+    /// The judgement, with its reasons and its age.
     pub verdict: Verdict,
     /// Where the process is in its life.
     pub phase: Phase,
     /// What passed in the sliding window.
     pub traffic: Traffic,
+    /// What passed in the sliding windows of the route groups, in the order in which they were added.
+    pub groups: Arc<[(Arc<str>, Traffic)]>,
     /// Route templates with failures in the window, most failures first, at most ten.
     pub failing_routes: Vec<Arc<str>>,
+    /// The checks that count for the API, in the order in which they were added.
+    pub checks: Arc<[CheckSnapshot]>,
+    /// For how long nothing had run the checks.
+    pub scheduler_silent: Duration,
+    /// Maintenance that is on.
+    pub maintenance: Option<Maintenance>,
     /// The process that serves the API.
     pub process: ProcessFigures,
 }
 
 impl Snapshot {
-    pub(crate) fn starting(now: Timestamp) -> Snapshot {
+    pub(crate) fn starting(now: Moment) -> Snapshot {
         Snapshot {
-            judged: Instant::now(),
+            judged: now,
             verdict: Verdict::starting(now),
             phase: Phase::Starting,
             traffic: Traffic::default(),
+            groups: Arc::default(),
             failing_routes: Vec::new(),
+            checks: Arc::default(),
+            scheduler_silent: Duration::ZERO,
+            maintenance: None,
             process: ProcessFigures::default(),
         }
     }
 
     /// This snapshot as it counts now: what is old counts as amber, then as red, whatever it said.
-    pub(crate) fn at(self: Arc<Snapshot>, now: Timestamp) -> Arc<Snapshot> {
-        let age = self.judged.elapsed();
+    pub(crate) fn at(self: Arc<Snapshot>, now: Moment) -> Arc<Snapshot> {
+        let age = now.since(self.judged);
         if age < AMBER_AFTER {
             return self;
         }
-        Arc::new(Snapshot { verdict: aged(self.verdict, age, now), ..Snapshot::clone(&self) })
-    }
-
-    /// Whether it is so old that whoever makes it must have died.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.judged.elapsed() >= RED_AFTER
+        Arc::new(Snapshot { verdict: aged(&self.verdict, age, now), ..Snapshot::clone(&self) })
     }
 }

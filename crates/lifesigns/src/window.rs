@@ -1,22 +1,91 @@
 //! What passed in the last minute or so, in steps of a tick.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use lifesigns_model::histogram::Histogram;
-use lifesigns_model::verdict::Traffic;
+use lifesigns_model::verdict::{Thresholds, Traffic};
 use rustc_hash::FxHashMap;
 
-/// A sliding window over the exchanges of one API.
+use crate::settings::RouteGroup;
+
+/// The windows of one API: over all of its exchanges, and over those of each group of its routes.
+#[derive(Debug)]
+pub(crate) struct ApiWindows {
+    pub(crate) whole: Window,
+    tick: Tick,
+    groups: Vec<GroupWindow>,
+    /// The groups that a route belongs to, by its number; looked up by its name the first time.
+    groups_of_route: FxHashMap<u16, Box<[usize]>>,
+}
+
+#[derive(Debug)]
+struct GroupWindow {
+    group: RouteGroup,
+    name: Arc<str>,
+    window: Window,
+    tick: Tick,
+}
+
+impl ApiWindows {
+    pub(crate) fn new(thresholds: &Thresholds, groups: &[RouteGroup]) -> ApiWindows {
+        let groups = groups.iter().map(|group| GroupWindow {
+            name: group.name.as_str().into(),
+            window: Window::new(&group.thresholds),
+            tick: Tick::default(),
+            group: group.clone(),
+        });
+        ApiWindows {
+            whole: Window::new(thresholds),
+            tick: Tick::default(),
+            groups: groups.collect(),
+            groups_of_route: FxHashMap::default(),
+        }
+    }
+
+    /// Counts in each tick that this route belongs to.
+    pub(crate) fn add(&mut self, route: u16, name: impl FnOnce() -> Arc<str>, count: impl Fn(&mut Tick)) {
+        count(&mut self.tick);
+        if self.groups.is_empty() {
+            return;
+        }
+        let groups = &mut self.groups;
+        let members = self.groups_of_route.entry(route).or_insert_with(|| {
+            let name = name();
+            let belongs = |(index, group): (usize, &GroupWindow)| group.group.covers(&name).then_some(index);
+            groups.iter().enumerate().filter_map(belongs).collect()
+        });
+        for member in members {
+            count(&mut groups[*member].tick);
+        }
+    }
+
+    /// Ends the tick.
+    pub(crate) fn turn(&mut self, elapsed: Duration) {
+        self.whole.push(elapsed, std::mem::take(&mut self.tick));
+        for group in &mut self.groups {
+            group.window.push(elapsed, std::mem::take(&mut group.tick));
+        }
+    }
+
+    /// The figures of each group.
+    pub(crate) fn group_traffic(&self) -> Arc<[(Arc<str>, Traffic)]> {
+        self.groups.iter().map(|group| (Arc::clone(&group.name), group.window.traffic())).collect()
+    }
+}
+
+/// A sliding window over the exchanges of one API, or of a group of its routes.
 #[derive(Debug)]
 pub(crate) struct Window {
     width: Duration,
+    percentile: f64,
     cells: VecDeque<Cell>,
 }
 
 #[derive(Debug)]
 struct Cell {
-    ended: Instant,
+    ended: Duration,
     tick: Tick,
 }
 
@@ -31,17 +100,21 @@ pub(crate) struct Tick {
 }
 
 impl Window {
-    pub(crate) fn new(width: Duration) -> Window {
-        Window { width, cells: VecDeque::new() }
+    pub(crate) fn new(thresholds: &Thresholds) -> Window {
+        Window {
+            width: Duration::from_secs(thresholds.window_seconds.into()),
+            percentile: thresholds.latency_percentile,
+            cells: VecDeque::new(),
+        }
     }
 
-    /// Takes in a tick that ended `now`, and lets go of what is too old.
-    pub(crate) fn push(&mut self, now: Instant, tick: Tick) {
-        while self.cells.front().is_some_and(|cell| now.saturating_duration_since(cell.ended) >= self.width) {
+    /// Takes in a tick that ended `elapsed` after the process began, and lets go of what is too old.
+    pub(crate) fn push(&mut self, elapsed: Duration, tick: Tick) {
+        while self.cells.front().is_some_and(|cell| elapsed.saturating_sub(cell.ended) >= self.width) {
             self.cells.pop_front();
         }
         if tick.exchanges > 0 {
-            self.cells.push_back(Cell { ended: now, tick });
+            self.cells.push_back(Cell { ended: elapsed, tick });
         }
     }
 
@@ -54,24 +127,19 @@ impl Window {
             exchanges += cell.tick.exchanges;
             failures += cell.tick.failures.values().sum::<u64>();
         }
-        Traffic {
-            exchanges,
-            failures,
-            latency_p95_ms: latency.percentile_micros(95.0).map(|micros| micros / 1000.0),
-        }
+        let latency_ms = latency.percentile_micros(self.percentile).map(|micros| micros / 1000.0);
+        Traffic { exchanges, failures, latency_ms }
     }
-}
 
-impl Window {
-    /// Numbers of the routes with failures in the window, most failures first, at most `limit`.
-    pub(crate) fn failing_routes(&self, limit: usize) -> Vec<u16> {
+    /// Routes with failures in the window, most failures first, at most `limit`.
+    pub(crate) fn failing_routes(&self, limit: usize, name: impl Fn(u16) -> Arc<str>) -> Vec<Arc<str>> {
         let mut failures: FxHashMap<u16, u64> = FxHashMap::default();
         for (route, count) in self.cells.iter().flat_map(|cell| &cell.tick.failures) {
             *failures.entry(*route).or_default() += count;
         }
         let mut routes: Vec<(u16, u64)> = failures.into_iter().collect();
         routes.sort_unstable_by_key(|(route, count)| (std::cmp::Reverse(*count), *route));
-        routes.into_iter().take(limit).map(|(route, _)| route).collect()
+        routes.into_iter().take(limit).map(|(route, _)| name(route)).collect()
     }
 }
 
@@ -81,23 +149,22 @@ mod tests {
 
     #[test]
     fn what_is_older_than_the_window_is_forgotten() {
-        let mut window = Window::new(Duration::from_mins(1));
-        let start = Instant::now();
+        let mut window = Window::new(&Thresholds::default());
         let push = |window: &mut Window, second, failures| {
             let mut tick = Tick { exchanges: 1, ..Tick::default() };
             tick.failures.insert(7, failures);
             tick.latency.record(2000);
-            window.push(start + Duration::from_secs(second), tick);
+            window.push(Duration::from_secs(second), tick);
         };
         push(&mut window, 0, 1);
         push(&mut window, 30, 0);
         let both = window.traffic();
         assert_eq!((both.exchanges, both.failures), (2, 1));
-        assert_eq!(window.failing_routes(10), [7]);
-        assert!((both.latency_p95_ms.unwrap() - 2.0).abs() < 0.02);
-        window.push(start + Duration::from_mins(1), Tick::default());
+        assert_eq!(window.failing_routes(10, |route| route.to_string().into()), ["7".into()]);
+        assert!((both.latency_ms.unwrap() - 2.0).abs() < 0.02);
+        window.push(Duration::from_mins(1), Tick::default());
         assert_eq!((window.traffic().exchanges, window.traffic().failures), (1, 0));
-        window.push(start + Duration::from_secs(90), Tick::default());
+        window.push(Duration::from_secs(90), Tick::default());
         assert_eq!(window.traffic(), Traffic::default());
     }
 }

@@ -125,12 +125,13 @@ const HOUR_SECONDS: u64 = 3600;
 const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
 
 /// All sections, in the order in which they are documented.
-pub const SECTIONS: [&Section; 12] = [
+pub const SECTIONS: [&Section; 14] = [
     &TOP,
     &GATEWAY,
     &STORE,
     &LIMITS,
     &VERDICT,
+    &OBJECTIVE,
     &RESOURCES,
     &RESOURCE,
     &TOKEN,
@@ -138,6 +139,7 @@ pub const SECTIONS: [&Section; 12] = [
     &API_IDENTITY,
     &API_PROCESS,
     &API_VERDICT,
+    &API_OBJECTIVE,
 ];
 
 /// The top of the file.
@@ -177,6 +179,7 @@ pub const TOP: Section = Section {
         key("store", Kind::Table, "", "", "See [store]."),
         key("limits", Kind::Table, "", "", "See [limits]."),
         key("verdict", Kind::Table, "", "", "See [verdict]."),
+        key("objective", Kind::Table, "", "", "See [objective]."),
         key("resources", Kind::Table, "", "", "See [resources]."),
         key("token", Kind::Tables, "", "", "See [[token]]."),
         key("api", Kind::Tables, "", "", "See [[api]]."),
@@ -321,11 +324,25 @@ const VERDICT_KEYS: &[Key] = &[
     ),
     key("red_failed_share", Kind::Share, "0.5", "0.25", "Share of failed requests that turns the light red."),
     key(
-        "amber_latency_p95_ms",
+        "latency_percentile",
+        number(50, 99),
+        "95",
+        "99",
+        "Which percentile of the latency is judged: with 95, what one request in twenty exceeds.",
+    ),
+    key(
+        "amber_latency_ms",
         number(1, 86_400_000),
         "",
         "250",
-        "95th percentile of the latency that turns the light amber. Without it latency is not judged.",
+        "Latency at that percentile that turns the light amber. Without it none does.",
+    ),
+    key(
+        "red_latency_ms",
+        number(1, 86_400_000),
+        "",
+        "2000",
+        "Latency at that percentile that turns the light red. Without it none does.",
     ),
     key(
         "prolonged_red_seconds",
@@ -355,6 +372,38 @@ pub const API_VERDICT: Section = Section {
     header: "[api.verdict]",
     about: "The same keys as `[verdict]`, for this API alone. What is left out is as `[verdict]` says.",
     keys: VERDICT_KEYS,
+};
+
+const OBJECTIVE_KEYS: &[Key] = &[
+    key(
+        "good_share",
+        Kind::Share,
+        "",
+        "0.999",
+        "Share of requests that is to be good, above 0 and at most 0.999999999. Must be given.",
+    ),
+    key(
+        "latency_ms",
+        number(1, 86_400_000),
+        "",
+        "250",
+        "Requests that go well but take longer than this are not good. Without it latency does not matter.",
+    ),
+    key("period_days", number(1, 90), "30", "28", "How far back the error budget reaches."),
+];
+
+/// `[objective]`
+pub const OBJECTIVE: Section = Section {
+    header: "[objective]",
+    about: "What is to be reached (SLO), by each API. Without it there is no objective. `/health/details` and `/metrics` show how much of the error budget is left and how fast it burns; no light turns for it. Requests that failed because of the API or the gateway are not good; an answer with a 4xx is, and one that its client gave up does not count.",
+    keys: OBJECTIVE_KEYS,
+};
+
+/// `[api.objective]`
+pub const API_OBJECTIVE: Section = Section {
+    header: "[api.objective]",
+    about: "The same keys as `[objective]`, for this API alone. What is left out is as `[objective]` says.",
+    keys: OBJECTIVE_KEYS,
 };
 
 /// Names of the resources that have a table in `[resources]`.
@@ -536,6 +585,7 @@ pub const API: Section = Section {
         key("identity", Kind::Table, "", "", "See [api.identity]."),
         key("process", Kind::Table, "", "", "See [api.process]."),
         key("verdict", Kind::Table, "", "", "See [api.verdict]."),
+        key("objective", Kind::Table, "", "", "See [api.objective]."),
         key("resources", Kind::Table, "", "", "See [resources]."),
     ],
 };

@@ -22,6 +22,7 @@ pub struct Document {
     pub store: Store,
     pub limits: Limits,
     pub verdict: Verdict,
+    pub objective: Objective,
     pub resources: Resources,
     pub tokens: Vec<Token>,
     pub apis: Vec<Api>,
@@ -68,9 +69,23 @@ pub struct Verdict {
     pub minimum_exchanges: Optional<u64>,
     pub amber_failed_share: Optional<f64>,
     pub red_failed_share: Optional<f64>,
-    pub amber_latency_p95_ms: Optional<u64>,
+    pub latency_percentile: Optional<u64>,
+    pub amber_latency_ms: Optional<u64>,
+    pub red_latency_ms: Optional<u64>,
     pub prolonged_red_seconds: Optional<u64>,
     pub retry_after_seconds: Optional<u64>,
+}
+
+/// `[objective]` and `[api.objective]`
+#[derive(Debug, Default)]
+pub struct Objective {
+    /// Where it was written; `None` if it was not.
+    pub place: Option<Place>,
+    /// Whether all of it could be read.
+    pub whole: bool,
+    pub good_share: Optional<f64>,
+    pub latency_ms: Optional<u64>,
+    pub period_days: Optional<u64>,
 }
 
 /// `[resources]` and `[api.resources]`
@@ -127,6 +142,7 @@ pub struct Api {
     pub identity: Identity,
     pub process: Process,
     pub verdict: Verdict,
+    pub objective: Objective,
     pub resources: Resources,
 }
 
@@ -173,6 +189,10 @@ pub fn read(root: &At<Table>, faults: &mut Vec<Fault>) -> Document {
         verdict: top
             .table("verdict", &reference::VERDICT, faults)
             .map(|r| verdict(r, faults))
+            .unwrap_or_default(),
+        objective: top
+            .table("objective", &reference::OBJECTIVE, faults)
+            .map(|r| objective(r, faults))
             .unwrap_or_default(),
         resources: top
             .table("resources", &reference::RESOURCES, faults)
@@ -239,12 +259,28 @@ fn verdict(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Verdict {
         minimum_exchanges: reader.integer("minimum_exchanges", faults),
         amber_failed_share: reader.share("amber_failed_share", faults),
         red_failed_share: reader.share("red_failed_share", faults),
-        amber_latency_p95_ms: reader.integer("amber_latency_p95_ms", faults),
+        latency_percentile: reader.integer("latency_percentile", faults),
+        amber_latency_ms: reader.integer("amber_latency_ms", faults),
+        red_latency_ms: reader.integer("red_latency_ms", faults),
         prolonged_red_seconds: reader.integer("prolonged_red_seconds", faults),
         retry_after_seconds: reader.integer("retry_after_seconds", faults),
     };
     reader.finish(faults);
     verdict
+}
+
+fn objective(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Objective {
+    let before = faults.len();
+    let mut objective = Objective {
+        place: Some(reader.place.clone()),
+        whole: false,
+        good_share: reader.share("good_share", faults),
+        latency_ms: reader.integer("latency_ms", faults),
+        period_days: reader.integer("period_days", faults),
+    };
+    reader.finish(faults);
+    objective.whole = faults.len() == before;
+    objective
 }
 
 fn resources(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Resources {
@@ -318,6 +354,10 @@ fn api(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Api {
         verdict: reader
             .table("verdict", &reference::API_VERDICT, faults)
             .map(|r| verdict(r, faults))
+            .unwrap_or_default(),
+        objective: reader
+            .table("objective", &reference::API_OBJECTIVE, faults)
+            .map(|r| objective(r, faults))
             .unwrap_or_default(),
         resources: reader
             .table("resources", &reference::RESOURCES, faults)

@@ -78,7 +78,7 @@ impl Figures {
         Figures {
             requests: snapshot.traffic.exchanges,
             failed_share: snapshot.traffic.failed_share(),
-            p95_ms: snapshot.traffic.latency_p95_ms,
+            p95_ms: snapshot.traffic.latency_ms,
             light: snapshot.verdict.light,
         }
     }

@@ -31,7 +31,7 @@ pub(super) async fn answer<B: Body>(call: &Call<'_>, organization: &str, body: B
             return call.fault(&fault.says("The query did not arrive in time."));
         }
     };
-    let query = match Query::parse_bytes(&body, call.now) {
+    let query = match Query::parse_bytes(&body, call.now.wall) {
         Ok(query) => query,
         Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
     };

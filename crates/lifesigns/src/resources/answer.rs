@@ -167,7 +167,7 @@ impl Call<'_> {
     pub(super) fn fault(&self, fault: &Fault) -> Answer {
         match self.resource.kind {
             ResourceKind::Status => {
-                let error = status_error(&fault.message, &self.state.name, self.now);
+                let error = status_error(&fault.message, &self.state.name, self.now.wall);
                 Answer::json(fault.status, &error)
             }
             ResourceKind::HealthDetails | ResourceKind::Analytics => {

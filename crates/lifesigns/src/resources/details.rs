@@ -30,7 +30,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
         Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
     };
     let api = call.state.records.then(|| Arc::clone(&call.state.name));
-    let now = call.now;
+    let now = call.now.wall;
     call.read(move |store| read(store, &details, api.as_deref(), now)).await
 }
 

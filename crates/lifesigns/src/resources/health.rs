@@ -95,7 +95,7 @@ fn health_json(call: &Call<'_>) -> Value {
     let snapshot = &call.snapshot;
     let word = |light: Light| ["pass", "warn", "fail"][light as usize];
     let light = snapshot.verdict.light;
-    let time = time_text(call.now);
+    let time = time_text(call.now.wall);
     let check = |component_type: &str, value: Value, unit: &str, light: Light| {
         json!({
             "componentType": component_type,
@@ -105,7 +105,7 @@ fn health_json(call: &Call<'_>) -> Value {
             "time": time,
         })
     };
-    let reason = snapshot.verdict.reason;
+    let reason = snapshot.verdict.reason();
     let light_if = |is_reason: bool| if is_reason { light } else { Light::Green };
     let of_traffic = matches!(reason, Reason::Failures { .. } | Reason::Unproven);
     let share = json!(round(snapshot.traffic.failed_share() * 100.0));
@@ -116,9 +116,9 @@ fn health_json(call: &Call<'_>) -> Value {
     let of_judge = matches!(reason, Reason::Stale { .. });
     let of_life = matches!(reason, Reason::Starting | Reason::Draining);
     let requests = json!(snapshot.traffic.exchanges);
-    let age = json!(snapshot.judged.elapsed().as_secs());
+    let age = json!(call.now.since(snapshot.judged).as_secs());
     let mut checks = json!({
-        "lifecycle:phase": [check("system", json!(phase_name(snapshot.phase)), "phase", light_if(of_life))],
+        "lifecycle:phase": [check("system", json!(snapshot.phase.name()), "phase", light_if(of_life))],
         "judgement:age": [check("system", age, "s", light_if(of_judge))],
         "traffic:failures": [failures],
         "traffic:requests": [check("component", requests, "requests", Light::Green)],
@@ -126,7 +126,7 @@ fn health_json(call: &Call<'_>) -> Value {
     if let Some(uptime) = call.uptime() {
         checks["uptime"] = json!([check("system", json!(uptime.as_secs()), "s", Light::Green)]);
     }
-    if let Some(p95) = snapshot.traffic.latency_p95_ms {
+    if let Some(p95) = snapshot.traffic.latency_ms {
         let light = light_if(matches!(reason, Reason::Slow { .. }));
         checks["traffic:responseTime"] = json!([check("component", json!(round(p95)), "ms", light)]);
     }
@@ -137,7 +137,7 @@ fn health_json(call: &Call<'_>) -> Value {
     }
     body["serviceId"] = json!(&*call.state.name);
     if light != Light::Green {
-        body["output"] = json!(snapshot.verdict.reason.to_string());
+        body["output"] = json!(snapshot.verdict.summary());
     }
     body["checks"] = checks;
     body
@@ -156,14 +156,6 @@ fn actuator(call: &Call<'_>) -> Value {
             "traffic": {"status": up_unless(light == Light::Red)},
         },
     })
-}
-
-fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Ready => "ready",
-        Phase::Draining => "draining",
-    }
 }
 
 fn round(value: f64) -> f64 {

@@ -27,16 +27,16 @@ pub(super) fn is_own_code(status: StatusCode) -> bool {
 }
 
 pub(super) fn answer(call: &Call<'_>) -> Answer {
-    let verdict = call.snapshot.verdict;
-    let lasted = call.now.duration_since(verdict.since).as_secs();
-    let prolonged = lasted >= i64::from(call.state.settings.prolonged_red_seconds);
+    let verdict = &call.snapshot.verdict;
+    let lasted = call.now.since(verdict.since).as_secs();
+    let prolonged = lasted >= u64::from(call.state.settings.prolonged_red_seconds);
     let status = match verdict.light {
         Light::Green => StatusCode::OK,
         Light::Amber => StatusCode::SERVICE_UNAVAILABLE,
         Light::Red if prolonged => StatusCode::BAD_GATEWAY,
         Light::Red => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    represent(call, status, &verdict.reason.to_string())
+    represent(call, status, &verdict.summary())
 }
 
 /// The answer that a client asks for to test itself with.

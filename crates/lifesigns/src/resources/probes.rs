@@ -1,26 +1,26 @@
-//! `/livez`, `/readyz`, `/startupz`: what an orchestrator asks.
-//!
-//! | probe | fails when |
-//! |---|---|
-//! | `/livez` | the process itself is broken: its collector has judged nothing for 15 seconds |
-//! | `/readyz` | starting, draining, or the light is red |
-//! | `/startupz` | starting |
+//! `/livez`, `/readyz`, `/startupz`: what an orchestrator asks. What makes each fail is the table of
+//! [`lifesigns_model::policy`].
 
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use http::StatusCode;
+use http::header::RETRY_AFTER;
+use lifesigns_model::check::Finding;
 use lifesigns_model::light::Light;
-use lifesigns_model::verdict::Phase;
+use lifesigns_model::verdict::{Phase, RED_AFTER, Source};
 
-use super::Call;
 use super::answer::{Answer, PLAIN};
-use super::escape::Line;
 use super::health::{query_value, query_values};
+use super::{Call, escape};
+use crate::checks::CheckSnapshot;
 use crate::settings::ResourceKind;
 use crate::snapshot::Snapshot;
 
-struct Check {
-    name: &'static str,
+/// A line of the long answer.
+struct Line<'a> {
+    name: Cow<'a, str>,
     is_ok: bool,
     reason: String,
 }
@@ -29,63 +29,115 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
     let snapshot = &call.snapshot;
     let query = call.parts.uri.query();
     let excluded: Vec<String> = query_values(query, "exclude").collect();
-    let (probe, checks) = checks(call.resource.kind, snapshot);
-    let unknown: Vec<&String> =
-        excluded.iter().filter(|name| !checks.iter().any(|check| check.name == name.as_str())).collect();
-    let is_excluded = |check: &Check| excluded.iter().any(|name| name == check.name);
-    let is_ok = checks.iter().all(|check| check.is_ok || is_excluded(check));
-    let status = if is_ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let wants_lines =
         query_value(query, "verbose").is_some_and(|value| !matches!(value.as_str(), "false" | "0"));
+    let (probe, fails) = match call.resource.kind {
+        ResourceKind::Livez => ("livez", snapshot.verdict.fails_liveness),
+        ResourceKind::Startupz => ("startupz", snapshot.phase == Phase::Starting),
+        _ => ("readyz", snapshot.verdict.fails_readiness),
+    };
+    if !fails && !wants_lines {
+        return Answer::new(StatusCode::OK, PLAIN, "ok");
+    }
+    let lines = lines(call);
+    let is_excluded = |line: &Line<'_>| excluded.iter().any(|name| *name == line.name);
+    let is_ok = lines.iter().all(|line| line.is_ok || is_excluded(line));
+    let status = if is_ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     if is_ok && !wants_lines {
         return Answer::new(status, PLAIN, "ok");
     }
     let tells_reasons = call.may_see_details();
     let mut text = String::new();
     // Writing into a string cannot fail.
-    for check in &checks {
-        let _ = match (is_excluded(check), check.is_ok) {
-            (true, _) => writeln!(text, "[+]{} excluded: ok", check.name),
-            (false, true) => writeln!(text, "[+]{} ok", check.name),
-            (false, false) if tells_reasons => writeln!(text, "[-]{} failed: {}", check.name, check.reason),
-            (false, false) => writeln!(text, "[-]{} failed: reason withheld", check.name),
+    for line in &lines {
+        let name = escape::Line(&line.name);
+        let _ = match (is_excluded(line), line.is_ok) {
+            (true, _) => writeln!(text, "[+]{name} excluded: ok"),
+            (false, true) => writeln!(text, "[+]{name} ok"),
+            (false, false) if tells_reasons => {
+                writeln!(text, "[-]{name} failed: {}", escape::Line(&line.reason))
+            }
+            (false, false) => writeln!(text, "[-]{name} failed: reason withheld"),
         };
     }
-    for name in unknown {
-        let _ = writeln!(text, "warn: there is no check {} to exclude", Line(name));
+    for name in excluded.iter().filter(|name| !lines.iter().any(|line| line.name == **name)) {
+        let _ = writeln!(text, "warn: there is no check {} to exclude", escape::Line(name));
     }
     let _ = writeln!(text, "{probe} check {}", if is_ok { "passed" } else { "failed" });
-    Answer::new(status, PLAIN, text)
+    let answer = Answer::new(status, PLAIN, text);
+    if is_ok {
+        answer
+    } else {
+        answer.header(RETRY_AFTER, &call.state.settings.retry_after_seconds.to_string())
+    }
 }
 
-fn checks(kind: ResourceKind, snapshot: &Snapshot) -> (&'static str, Vec<Check>) {
-    let startup = || Check {
-        name: "startup",
+fn lines<'a>(call: &'a Call<'_>) -> Vec<Line<'a>> {
+    let snapshot = &*call.snapshot;
+    let startup = Line {
+        name: "startup".into(),
         is_ok: snapshot.phase != Phase::Starting,
         reason: "start-up is not over".to_owned(),
     };
-    match kind {
+    let age = call.now.since(snapshot.judged);
+    let collector = Line {
+        name: "collector".into(),
+        is_ok: age < RED_AFTER,
+        reason: format!("nothing has been judged for {} seconds", age.as_secs()),
+    };
+    let silent = snapshot.scheduler_silent;
+    let scheduler = (!snapshot.checks.is_empty()).then(|| Line {
+        name: "scheduler".into(),
+        is_ok: silent < RED_AFTER,
+        reason: format!("no check has been run for {} seconds", silent.as_secs()),
+    });
+    match call.resource.kind {
+        ResourceKind::Startupz => vec![startup],
         ResourceKind::Livez => {
-            let collector = Check {
-                name: "collector",
-                is_ok: !snapshot.is_abandoned(),
-                reason: "nothing has been judged for too long".to_owned(),
-            };
-            ("livez", vec![collector])
+            let checks = snapshot.checks.iter().filter(|it| it.powers().fails_liveness_at.is_some());
+            let checks = checks.map(|it| {
+                let is_ok =
+                    it.standing.finding != Finding::Failing || !it.powers().fails_liveness(it.standing.light);
+                line_of_check(it, is_ok)
+            });
+            [collector].into_iter().chain(scheduler).chain(checks).collect()
         }
-        ResourceKind::Startupz => ("startupz", vec![startup()]),
         _ => {
-            let draining = Check {
-                name: "shutdown",
-                is_ok: snapshot.phase != Phase::Draining,
+            let shutdown = Line {
+                name: "shutdown".into(),
+                is_ok: !matches!(snapshot.phase, Phase::Draining | Phase::Stopped),
                 reason: "the process is about to end".to_owned(),
             };
-            let traffic = Check {
-                name: "traffic",
-                is_ok: snapshot.verdict.light != Light::Red,
-                reason: snapshot.verdict.reason.to_string(),
-            };
-            ("readyz", vec![startup(), draining, traffic])
+            let whole = call.state.records.then(|| line_of_traffic(snapshot, None));
+            let groups =
+                call.state.groups.iter().zip(snapshot.groups.iter()).filter(|(group, _)| group.critical);
+            let groups = groups.map(|(_, (name, _))| line_of_traffic(snapshot, Some(name)));
+            let checks = snapshot
+                .checks
+                .iter()
+                .map(|it| line_of_check(it, !it.powers().fails_readiness(it.standing.light)));
+            [startup, shutdown, collector]
+                .into_iter()
+                .chain(scheduler)
+                .chain(whole)
+                .chain(groups)
+                .chain(checks)
+                .collect()
         }
     }
+}
+
+fn line_of_traffic<'a>(snapshot: &'a Snapshot, group: Option<&'a Arc<str>>) -> Line<'a> {
+    let source = Source::Traffic(group.cloned());
+    let cause = snapshot.verdict.causes.iter().find(|cause| cause.source == source);
+    let red = cause.filter(|cause| cause.light == Light::Red);
+    Line {
+        name: group.map_or("traffic".into(), |group| format!("traffic:{group}").into()),
+        is_ok: red.is_none(),
+        reason: red.map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+fn line_of_check(check: &CheckSnapshot, is_ok: bool) -> Line<'_> {
+    Line { name: check.check.name().into(), is_ok, reason: check.explanation() }
 }

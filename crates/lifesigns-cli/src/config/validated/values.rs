@@ -159,16 +159,30 @@ pub(super) fn thresholds(base: Thresholds, written: &wire::Verdict, checks: &mut
             );
         }
     }
+    let milliseconds = |written: &Option<At<u64>>| written.as_ref().map(|at| at.value as f64);
+    let amber_latency_ms = milliseconds(&written.amber_latency_ms).or(base.amber_latency_ms);
+    let red_latency_ms = milliseconds(&written.red_latency_ms).or(base.red_latency_ms);
+    let latency_place =
+        written.red_latency_ms.as_ref().or(written.amber_latency_ms.as_ref()).map(|at| &at.place);
+    if let (Some(place), Some(amber), Some(red)) = (latency_place, amber_latency_ms, red_latency_ms)
+        && amber > red
+    {
+        checks.fault(
+            Fault::new(place, format!("`amber_latency_ms` ({amber}) is above `red_latency_ms` ({red})"))
+                .hint("a light turns amber before it turns red, so amber must be at or below red"),
+        );
+    }
     Thresholds {
         window_seconds: number(written.window_seconds.as_ref(), base.window_seconds.into()) as u32,
         minimum_exchanges: number(written.minimum_exchanges.as_ref(), base.minimum_exchanges),
         amber_failed_share,
         red_failed_share,
-        amber_latency_p95_ms: written
-            .amber_latency_p95_ms
+        latency_percentile: written
+            .latency_percentile
             .as_ref()
-            .map(|at| at.value as f64)
-            .or(base.amber_latency_p95_ms),
+            .map_or(base.latency_percentile, |at| at.value as f64),
+        amber_latency_ms,
+        red_latency_ms,
     }
 }
 

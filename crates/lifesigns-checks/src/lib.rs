@@ -1,11 +1,29 @@
 //! Ready-made health checks, each behind a feature of its own.
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(feature = "service")]
+mod service;
 #[cfg(feature = "tls")]
 mod tls;
 
 use std::fmt;
 
 pub use lifesigns::{Check, CheckPolicy, FailureKind, Report};
+#[cfg(feature = "service")]
+pub use service::{Server, ServerUrl};
 
 /// A password or a token. It is never printed.
 #[derive(Clone, Eq, PartialEq)]

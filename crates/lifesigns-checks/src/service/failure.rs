@@ -1,0 +1,87 @@
+//! What went wrong in a run, in the words that reports have for it.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
+
+use lifesigns::FailureKind;
+
+/// Why a run failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn unreachable(message: impl Into<String>) -> Failure {
+        Failure { kind: FailureKind::Unreachable, message: message.into() }
+    }
+
+    pub(crate) fn denied(message: impl Into<String>) -> Failure {
+        Failure { kind: FailureKind::Denied, message: message.into() }
+    }
+
+    pub(crate) fn unexpected(message: impl Into<String>) -> Failure {
+        Failure { kind: FailureKind::UnexpectedAnswer, message: message.into() }
+    }
+
+    pub(crate) fn failed(message: impl Into<String>) -> Failure {
+        Failure { kind: FailureKind::Failed, message: message.into() }
+    }
+
+    /// The connection was closed where an answer was due.
+    pub(crate) fn closed() -> Failure {
+        Failure::unexpected("it closed the connection without an answer")
+    }
+
+    /// Of an error on a connection that stood.
+    pub(crate) fn of_io(error: &io::Error) -> Failure {
+        match error.kind() {
+            ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe => Failure::closed(),
+            ErrorKind::InvalidData | ErrorKind::InvalidInput => Failure::unexpected(text(error)),
+            ErrorKind::ConnectionRefused
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::TimedOut => Failure::unreachable(text(error)),
+            _ => Failure::failed(text(error)),
+        }
+    }
+
+    /// Of a handshake that came to nothing.
+    pub(crate) fn of_tls(error: &io::Error) -> Failure {
+        let failure = Failure::of_io(error);
+        Failure { message: format!("no TLS: {}", failure.message), ..failure }
+    }
+
+    /// Of an error that has one of input or output somewhere among its sources.
+    pub(crate) fn of_sources(error: &(dyn Error + 'static)) -> Option<Failure> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref() {
+                return Some(Failure::of_io(error));
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+/// An error with its sources, each said once.
+pub(crate) fn text(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ": {more}");
+        }
+        source = error.source();
+    }
+    text
+}

@@ -2,20 +2,48 @@
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
+#[cfg(feature = "certificate")]
+pub mod certificate;
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
+#[cfg(feature = "command")]
+pub mod command;
+#[cfg(feature = "disk")]
+pub mod disk;
+#[cfg(feature = "dns")]
+pub mod dns;
+#[cfg(feature = "file")]
+pub mod file;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "memory")]
+pub mod memory;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "network")]
+mod network;
+#[cfg(any(
+    feature = "certificate",
+    feature = "command",
+    feature = "disk",
+    feature = "file",
+    feature = "sqlite"
+))]
+mod path;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "service")]
 mod service;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+#[cfg(feature = "tcp")]
+pub mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -11,6 +11,16 @@ use crate::BadOption;
 
 /// A client that trusts the system's authorities and those in `ca_file`, PEM.
 pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, BadOption> {
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| BadOption::new("ca_file", error.to_string()))?
+        .with_root_certificates(roots(ca_file)?)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// The system's authorities and those in `ca_file`, PEM.
+pub(crate) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, BadOption> {
     let mut roots = RootCertStore::empty();
     // Certificates that rustls cannot read are some of the system's oldest; nothing can be done about them here.
     let (known, _) = roots.add_parsable_certificates(system_authorities().iter().cloned());
@@ -21,15 +31,11 @@ pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>,
             })?;
         }
     } else if known == 0 {
-        let message = "is needed: this system has no list of certificate authorities; install one, or name a file";
+        let message =
+            "is needed: this system has no list of certificate authorities; install one, or name a file";
         return Err(BadOption::new("ca_file", message));
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| BadOption::new("ca_file", error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    Ok(roots)
 }
 
 /// The certificates in a file, one at least.

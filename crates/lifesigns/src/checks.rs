@@ -27,9 +27,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lifesigns_model::check::{CheckPolicy, Report};
+use lifesigns_model::check::{CheckPolicy, FailureKind, Report};
 
 pub use self::slot::{CheckSnapshot, RunCounts};
 
@@ -80,6 +81,33 @@ impl Check {
         R: Into<Report>,
     {
         Check::of(name, Work::Blocking(Arc::new(move || probe().into())))
+    }
+
+    /// Runs it once and now, without a deadline: to try out what was configured, and in tests. A function that may
+    /// block goes on in the background when the future is dropped.
+    ///
+    /// Call it within a tokio runtime that has its drivers enabled. A panic becomes a report.
+    pub async fn run_once(&self) -> Report {
+        match &self.work {
+            Work::Async(probe) => match slot::guarded(|| probe()) {
+                Err(panicked) => panicked,
+                Ok(mut run) => {
+                    let poll = |context: &mut Context<'_>| match slot::guarded(|| run.as_mut().poll(context)) {
+                        Ok(poll) => poll,
+                        Err(panicked) => Poll::Ready(panicked),
+                    };
+                    std::future::poll_fn(poll).await
+                }
+            },
+            Work::Blocking(function) => {
+                let function = Arc::clone(function);
+                let run = move || slot::guarded(|| function()).unwrap_or_else(|panicked| panicked);
+                // A run that was cancelled never began: the runtime is shutting down.
+                tokio::task::spawn_blocking(run)
+                    .await
+                    .unwrap_or_else(|error| Report::fail(FailureKind::Failed, error))
+            }
+        }
     }
 
     fn of(name: &str, work: Work) -> Check {

@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use lifesigns_model::identity::Identity;
 use lifesigns_model::moment::Moment;
+use lifesigns_model::objective::Objective;
 use lifesigns_model::policy;
 use lifesigns_model::series::NOT_APPLICABLE;
 use lifesigns_model::store::RollupStore;
@@ -19,6 +20,7 @@ use crate::access::{Scope, Token, TokenHash};
 use crate::checks::Check;
 use crate::checks::slot::Slot;
 use crate::limit::Limiter;
+use crate::objective::ObjectiveState;
 use crate::proc::ProcessSource;
 use crate::process::{ApiState, Lifesigns, StoreHandle};
 use crate::recorder::labels::Labels;
@@ -65,6 +67,8 @@ pub struct ApiOptions {
     pub thresholds: Thresholds,
     /// Routes whose traffic is judged by itself as well.
     pub groups: Vec<RouteGroup>,
+    /// Which share of its exchanges is to be good. Default: there is no objective.
+    pub objective: Option<Objective>,
     /// Which process serves it.
     pub process: ProcessSource,
     /// Route templates told apart, at most 65,000. Default 500.
@@ -148,6 +152,14 @@ impl Builder {
     #[must_use]
     pub fn check_for<S: Into<String>>(mut self, apis: impl IntoIterator<Item = S>, check: Check) -> Builder {
         self.checks.push((check, Some(apis.into_iter().map(Into::into).collect())));
+        self
+    }
+
+    /// Which share of exchanges is to be good. With a store a restart does not forget what was counted: starting then
+    /// waits for its answer, for at most a second.
+    #[must_use]
+    pub fn objective(mut self, objective: Objective) -> Builder {
+        self.own.objective = Some(objective);
         self
     }
 
@@ -300,6 +312,7 @@ impl Builder {
             routes: Labels::new(api.max_routes.unwrap_or(500)),
             clients: Labels::new(api.max_clients.unwrap_or(1000)),
             records,
+            objective: api.objective.filter(|_| records).map(|objective| ObjectiveState::new(objective, now)),
             snapshot: ArcSwap::from_pointee(Snapshot::starting(now)),
             maintenance: ArcSwapOption::empty(),
             transitions: Mutex::default(),

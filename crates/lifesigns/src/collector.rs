@@ -10,6 +10,7 @@ use std::time::Duration;
 use lifesigns_model::bucket::Minute;
 use lifesigns_model::exchange::FailedBy;
 use lifesigns_model::moment::Moment;
+use lifesigns_model::objective::Counts;
 use lifesigns_model::policy::Powers;
 use lifesigns_model::rollup::Rollup;
 use lifesigns_model::series::Series;
@@ -100,6 +101,7 @@ impl Collected {
 
     /// One tick.
     pub(crate) fn collect(&mut self, process: &Process, now: Moment) {
+        let mut objectives = vec![Counts::default(); process.apis.len()];
         let mut totals = lock(&process.totals);
         process.recorder.drain(|drained| {
             let key = drained.key;
@@ -117,6 +119,11 @@ impl Collected {
                 }
             });
             totals.add(key, &drained.rollup);
+            if let Some(state) = &process.apis[usize::from(key.api)].objective {
+                let Rollup { latency, .. } = &drained.rollup;
+                let counts = state.objective.count(key.failed_by, key.status, latency.count(), latency);
+                objectives[usize::from(key.api)].merge(counts);
+            }
             if process.store.is_none() {
                 return;
             }
@@ -127,6 +134,11 @@ impl Collected {
             }
         });
         drop(totals);
+        for (api, counts) in process.apis.iter().zip(objectives) {
+            if let Some(state) = &api.objective {
+                state.add(counts, now.elapsed);
+            }
+        }
         self.hand_to_store(process);
         self.judge(process, now);
     }
@@ -262,6 +274,10 @@ impl Stop {
     pub(crate) fn ask(&self) {
         *lock(&self.asked) = true;
         self.changed.notify_all();
+    }
+
+    pub(crate) fn is_asked(&self) -> bool {
+        *lock(&self.asked)
     }
 
     /// Waits for a tick's time; true when asked to stop.

@@ -35,6 +35,7 @@ mod clock;
 mod collector;
 mod layer;
 mod limit;
+mod objective;
 mod proc;
 mod process;
 mod record;
@@ -48,6 +49,7 @@ mod window;
 pub use lifesigns_model as model;
 pub use lifesigns_model::check::{CheckPolicy, FailureKind, Report};
 pub use lifesigns_model::identity::{Identity, IdentityField};
+pub use lifesigns_model::objective::{Objective, ObjectiveReport};
 
 pub use self::access::{BadTokenHash, Scope, Token, TokenHash};
 pub use self::builder::{ApiOptions, BadCheck, BadVariable, Builder, IDENTITY_VARIABLES};

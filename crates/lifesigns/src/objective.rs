@@ -24,8 +24,9 @@ use crate::recorder::lock;
 /// nothing can be counted twice.
 const START_PATIENCE: Duration = Duration::from_secs(1);
 
-/// When a store that could not be read is asked again.
-const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// When a store that could not be read is asked again; twice as long each time, up to the longest.
+const FIRST_RETRY_AFTER: Duration = Duration::from_secs(1);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// An API's objective and how it stands.
 #[derive(Debug)]
@@ -200,19 +201,19 @@ impl HistoryReader {
     /// # Errors
     /// When there is nobody left to read for.
     fn read_until_it_works(&mut self, api: usize, part: HistoryPart, is_last: bool) -> Result<(), ()> {
-        let mut has_failed = false;
+        let mut retry_after = FIRST_RETRY_AFTER;
         loop {
             match self.read(api, part, is_last) {
                 Ok(()) => return Ok(()),
                 Err(Interrupted::Stopped) => return Err(()),
                 Err(Interrupted::Failed(error)) => {
                     self.present_is_read = None;
-                    if !has_failed {
+                    if retry_after == FIRST_RETRY_AFTER {
                         let cause = std::error::Error::source(&error).map(ToString::to_string);
                         tracing::warn!(%error, cause, "an objective lacks what the store remembers; asking again");
-                        has_failed = true;
                     }
-                    thread::park_timeout(RETRY_AFTER);
+                    thread::park_timeout(retry_after);
+                    retry_after = (retry_after * 2).min(LONGEST_RETRY_AFTER);
                 }
             }
         }

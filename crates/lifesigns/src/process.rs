@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use lifesigns_model::identity::Identity;
+use lifesigns_model::objective::ObjectiveReport;
 use lifesigns_model::store::{RollupStore, StoreError, StoreStatus};
 use lifesigns_model::verdict::{Maintenance, Phase, Thresholds, Transition};
 use rustc_hash::FxHashMap;
@@ -22,6 +23,7 @@ use crate::checks::scheduler::{self, Checks};
 use crate::clock::Timekeeper;
 use crate::collector::{self, Collected, Stop, Totals};
 use crate::limit::Limiter;
+use crate::objective::{self, ObjectiveState};
 use crate::proc::{ProcessFigures, ProcessSource};
 use crate::record::Exchange;
 use crate::recorder::labels::Labels;
@@ -94,6 +96,7 @@ pub(crate) struct ApiState {
     /// False for a gateway's own subject, which has no exchanges of its own.
     pub(crate) records: bool,
     pub(crate) groups: Vec<RouteGroup>,
+    pub(crate) objective: Option<ObjectiveState>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) maintenance: ArcSwapOption<Maintenance>,
     /// The last changes of the light, oldest first.
@@ -241,6 +244,7 @@ impl Lifesigns {
         let process =
             Process::new(builder).map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, fault))?;
         let process = Arc::new(process);
+        objective::read_history(&process)?;
         let lifesigns = Lifesigns { process };
         if ready {
             lifesigns.ready();
@@ -346,6 +350,11 @@ impl Api {
     /// The last changes of the light, oldest first, at most 100.
     pub fn transitions(&self) -> Vec<Transition> {
         lock(&self.state().transitions).iter().cloned().collect()
+    }
+
+    /// How the API's objective stands, if it has one; as of the last tick.
+    pub fn objective(&self) -> Option<ObjectiveReport> {
+        Some(self.state().objective.as_ref()?.report(self.process.time.elapsed()))
     }
 
     /// The resource of this API at a path, if there is one. The path is relative to the API's base and as

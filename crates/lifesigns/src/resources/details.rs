@@ -31,7 +31,15 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
     };
     let api = call.state.records.then(|| Arc::clone(&call.state.name));
     let now = call.now.wall;
-    call.read(move |store| read(store, &details, api.as_deref(), now)).await
+    let subject = call.api.clone();
+    call.read(move |store| {
+        let mut answer = read(store, &details, api.as_deref(), now)?;
+        if let Some(objective) = &subject.state().objective {
+            answer["objective"] = objective.to_json(subject.process.time.elapsed());
+        }
+        Ok(answer)
+    })
+    .await
 }
 
 fn read(

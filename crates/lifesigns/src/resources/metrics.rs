@@ -6,12 +6,14 @@
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
+use lifesigns_model::objective::ObjectiveReport;
 use lifesigns_model::series::NOT_APPLICABLE;
 
 use super::answer::Answer;
 use super::escape::Label;
 use super::{Call, negotiate};
 use crate::collector::TotalKey;
+use crate::objective::History;
 use crate::proc::ProcessSource;
 use crate::process::Process;
 use crate::recorder::{METHODS, lock};
@@ -36,6 +38,7 @@ fn page(process: &Process, is_open_metrics: bool) -> String {
     let mut page = Page { text: String::with_capacity(4096), is_open_metrics };
     exchanges(&mut page, process);
     subjects(&mut page, process);
+    objectives(&mut page, process);
     recording(&mut page, process);
     own(&mut page, process);
     if is_open_metrics {
@@ -104,6 +107,75 @@ fn subjects(page: &mut Page, process: &Process) {
         for (resource, counter) in counters.into_iter().chain([("forced_answer", &api.forced_requests)]) {
             let labels = format!("lifesigns_api=\"{}\",resource=\"{resource}\"", Label(name));
             page.sample("lifesigns_resource_requests_total", &labels, counter.load(Ordering::Relaxed));
+        }
+    }
+}
+
+fn objectives(page: &mut Page, process: &Process) {
+    let elapsed = process.time.elapsed();
+    let objectives: Vec<_> = process
+        .apis
+        .iter()
+        .filter_map(|api| {
+            let state = api.objective.as_ref()?;
+            Some((format!("lifesigns_api=\"{}\"", Label(&api.name)), state, state.report(elapsed)))
+        })
+        .collect();
+    if objectives.is_empty() {
+        return;
+    }
+    let mut gauges = |name: &str, help: &str, value: &dyn Fn(&ObjectiveReport) -> f64| {
+        page.begin(name, "gauge", help);
+        objectives.iter().for_each(|(api, _, report)| page.sample(name, api, value(report)));
+    };
+    gauges("lifesigns_objective_ratio", "Share of good exchanges that is to be reached.", &|report| {
+        report.objective.good_share()
+    });
+    gauges(
+        "lifesigns_objective_good_ratio",
+        "Share of good exchanges in the objective's period; NaN while there are none.",
+        &|report| report.share.unwrap_or(f64::NAN),
+    );
+    gauges(
+        "lifesigns_error_budget_remaining_ratio",
+        "Part of the error budget that is left; negative when more was used than there was.",
+        &|report| report.budget_left,
+    );
+    page.begin(
+        "lifesigns_burn_rate",
+        "gauge",
+        "Share of bad exchanges in the window divided by the share that may be bad.",
+    );
+    for (api, _, report) in &objectives {
+        for burn in &report.burn_rates {
+            page.sample("lifesigns_burn_rate", &format!("{api},window=\"{}\"", burn.window.name), burn.rate);
+        }
+    }
+    page.begin("lifesigns_burn_rate_alert", "gauge", "1 while the budget burns too fast in both windows.");
+    for (api, _, report) in &objectives {
+        for alert in &report.alerts {
+            let (long, short) = (alert.long.name, alert.short.name);
+            let severity = alert.severity;
+            let labels =
+                format!("{api},severity=\"{severity}\",long_window=\"{long}\",short_window=\"{short}\"");
+            page.sample("lifesigns_burn_rate_alert", &labels, u8::from(alert.is_firing));
+        }
+    }
+    page.begin(
+        "lifesigns_objective_history_complete",
+        "gauge",
+        "1 when the budget counts all that the store has of the period.",
+    );
+    for (api, state, _) in &objectives {
+        let is_complete = state.history() == History::Complete;
+        page.sample("lifesigns_objective_history_complete", api, u8::from(is_complete));
+    }
+    page.begin_counter("lifesigns_objective_exchanges", "Exchanges that count for the objective.");
+    for (api, state, _) in &objectives {
+        let counts = state.since_start();
+        for (outcome, count) in [("good", counts.good), ("bad", counts.bad())] {
+            let labels = format!("{api},outcome=\"{outcome}\"");
+            page.sample("lifesigns_objective_exchanges_total", &labels, count);
         }
     }
 }

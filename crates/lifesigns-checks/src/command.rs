@@ -29,6 +29,7 @@ use tokio::time::timeout;
 
 use self::group::{Graves, Group};
 use crate::path::{absolute, failure_kind};
+use crate::redaction::Redaction;
 use crate::{BadOption, Secret};
 
 /// Of what the program prints, so many bytes are kept.
@@ -128,9 +129,7 @@ async fn run(options: &Options, graves: Arc<Graves>) -> Result<Report, Report> {
     };
     // That it takes longer means only that nothing more is to be read from the program itself.
     let _ = timeout(LAST_WORDS, last_words).await;
-    stderr.kept.extend_from_slice(&stdout.kept);
-    stderr.kept.truncate(LONGEST_OUTPUT);
-    Ok(judge(options, status, &stderr.kept))
+    Ok(judge(options, status, &[stderr.kept, stdout.kept]))
 }
 
 /// What a program prints.
@@ -160,12 +159,12 @@ impl<R: AsyncRead + Unpin> Pipe<R> {
     }
 }
 
-fn judge(options: &Options, status: ExitStatus, output: &[u8]) -> Report {
+fn judge(options: &Options, status: ExitStatus, printed: &[Vec<u8>]) -> Report {
     if status.success() {
         return Report::pass();
     }
     let program = options.program.display();
-    let words = words(options, output);
+    let words = words(options, printed);
     let colon = if words.is_empty() { "" } else { ": " };
     let said = format!("{program}: {status}{colon}{words}");
     let is_warning =
@@ -174,12 +173,14 @@ fn judge(options: &Options, status: ExitStatus, output: &[u8]) -> Report {
 }
 
 /// What the program has printed, without the secrets that it was given.
-fn words(options: &Options, output: &[u8]) -> String {
-    let mut words = String::from_utf8_lossy(output).trim().to_owned();
-    for (_, value) in &options.environment {
-        if !value.reveal().is_empty() {
-            words = words.replace(value.reveal(), "…");
-        }
+fn words(options: &Options, printed: &[Vec<u8>]) -> String {
+    let secrets = Redaction::of(options.environment.iter().map(|(_, value)| value.reveal()));
+    let mut words = String::new();
+    for text in printed {
+        let is_cut = text.len() == LONGEST_OUTPUT;
+        words += &secrets.hide(&String::from_utf8_lossy(text), is_cut);
     }
-    words
+    let end = words.floor_char_boundary(LONGEST_OUTPUT);
+    words.truncate(end);
+    words.trim().to_owned()
 }

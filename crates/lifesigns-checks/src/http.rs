@@ -17,6 +17,7 @@ mod client;
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Uri};
@@ -28,6 +29,7 @@ use url::Url;
 
 use self::client::{Answer, Client, Request};
 use crate::network::shown;
+use crate::redaction::Redaction;
 use crate::{BadOption, Secret, tls};
 
 /// Of an answer's body, so many characters are told.
@@ -127,17 +129,19 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
     };
     let client =
         Client { url, request, tls, redirects: options.redirects, longest_body: options.longest_body };
-    let client = std::sync::Arc::new(client);
-    let expect = std::sync::Arc::new(options.expect);
+    let client = Arc::new(client);
+    let secrets = options.headers.iter().map(|(_, value)| value).chain(&options.bearer_token);
+    let judge =
+        Arc::new(Judge { redaction: Redaction::of(secrets.map(Secret::reveal)), expect: options.expect });
     Ok(Check::new(name, move || {
-        let (client, expect) = (client.clone(), expect.clone());
+        let (client, judge) = (Arc::clone(&client), Arc::clone(&judge));
         async move {
-            let needs_body = match &*expect {
+            let needs_body = match &judge.expect {
                 Expect::Answer(wanted) => wanted.contains.is_some() || !wanted.json.is_empty(),
                 Expect::Health(form) => !matches!(form, Some(Dialect::TrafficLight | Dialect::Code)),
             };
             match client.ask(needs_body).await {
-                Ok(answer) => judge(&expect, &answer),
+                Ok(answer) => judge.judge(&answer),
                 Err(report) => report,
             }
         }
@@ -231,61 +235,81 @@ fn validate(expect: &Expect) -> Result<(), BadOption> {
     Ok(())
 }
 
-fn judge(expect: &Expect, answer: &Answer) -> Report {
-    match expect {
-        Expect::Answer(wanted) => match compare(wanted, answer) {
-            Ok(()) => Report::pass(),
-            Err(output) => refusal(answer, output),
-        },
-        Expect::Health(form) => match read(*form, answer) {
-            Ok(reading) => healthy(&reading, answer.status),
-            Err(output) => refusal(answer, output),
-        },
-    }
+/// From an answer to a report.
+struct Judge {
+    expect: Expect,
+    /// A server may say again what was said to it.
+    redaction: Redaction,
 }
 
-/// An answer that will not do. Where it is 401 or 403, this is why.
-fn refusal(answer: &Answer, output: String) -> Report {
-    let kind =
-        if matches!(answer.status, 401 | 403) { FailureKind::Denied } else { FailureKind::UnexpectedAnswer };
-    Report::fail(kind, output)
-}
+impl Judge {
+    fn judge(&self, answer: &Answer) -> Report {
+        let verdict = match &self.expect {
+            Expect::Answer(wanted) => self.compare(wanted, answer).map(|()| Report::pass()),
+            Expect::Health(form) => read(*form, answer).map(|reading| self.report(&reading, answer.status)),
+        };
+        // An answer that will not do; where it is 401 or 403, this is why.
+        let is_denied = matches!(answer.status, 401 | 403);
+        let kind = if is_denied { FailureKind::Denied } else { FailureKind::UnexpectedAnswer };
+        verdict.unwrap_or_else(|output| Report::fail(kind, output))
+    }
 
-fn compare(wanted: &AnswerWanted, answer: &Answer) -> Result<(), String> {
-    let status = answer.status;
-    if !wanted.status.iter().any(|range| range.contains(&status)) {
-        return Err(format!("answers {status}, which is not expected"));
-    }
-    if wanted.contains.is_none() && wanted.json.is_empty() {
-        return Ok(());
-    }
-    let body = answer.body()?;
-    if let Some(text) = &wanted.contains {
-        let is_there = body.windows(text.len()).any(|window| window == text.as_bytes());
-        if !is_there {
-            return Err(format!(
-                "answers {status}, without the text that is expected: {}",
-                shown(body, SHOWN)
-            ));
+    fn compare(&self, wanted: &AnswerWanted, answer: &Answer) -> Result<(), String> {
+        let status = answer.status;
+        if !wanted.status.iter().any(|range| range.contains(&status)) {
+            return Err(format!("answers {status}, which is not expected"));
         }
-    }
-    if wanted.json.is_empty() {
-        return Ok(());
-    }
-    let json: Value = serde_json::from_slice(body).map_err(|error| {
-        format!("answers {status}, with what is no JSON ({error}): {}", shown(body, SHOWN))
-    })?;
-    for (pointer, value) in &wanted.json {
-        match json.pointer(pointer) {
-            Some(found) if found == value => {}
-            Some(found) => {
-                let found = shown(found.to_string().as_bytes(), SHOWN);
-                return Err(format!("answers {status}, with {found} at `{pointer}`"));
+        if wanted.contains.is_none() && wanted.json.is_empty() {
+            return Ok(());
+        }
+        let body = answer.body()?;
+        if let Some(text) = &wanted.contains {
+            let is_there = body.windows(text.len()).any(|window| window == text.as_bytes());
+            if !is_there {
+                let said = self.excerpt(body);
+                return Err(format!("answers {status}, without the text that is expected: {said}"));
             }
-            None => return Err(format!("answers {status}, with nothing at `{pointer}`")),
+        }
+        if wanted.json.is_empty() {
+            return Ok(());
+        }
+        let json: Value = serde_json::from_slice(body).map_err(|error| {
+            format!("answers {status}, with what is no JSON ({error}): {}", self.excerpt(body))
+        })?;
+        for (pointer, value) in &wanted.json {
+            match json.pointer(pointer) {
+                Some(found) if found == value => {}
+                Some(found) => {
+                    let found = self.excerpt(found.to_string().as_bytes());
+                    return Err(format!("answers {status}, with {found} at `{pointer}`"));
+                }
+                None => return Err(format!("answers {status}, with nothing at `{pointer}`")),
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, reading: &Reading, status: u16) -> Report {
+        if reading.light == Light::Green {
+            return Report::pass();
+        }
+        let mut output = format!("answers {status}, which means {} as `{}`", reading.light, reading.dialect);
+        let ill = reading.parts.iter().filter(|part| part.light != Light::Green);
+        for (number, part) in ill.take(5).enumerate() {
+            let before = if number == 0 { ": " } else { ", " };
+            let name = self.excerpt(part.name.as_bytes());
+            let _ = write!(output, "{before}{name} is {}", part.light);
+        }
+        match reading.light {
+            Light::Red => Report::fail(FailureKind::UnexpectedAnswer, output),
+            Light::Green | Light::Amber => Report::warn(output),
         }
     }
-    Ok(())
+
+    /// The beginning of what was said.
+    fn excerpt(&self, bytes: &[u8]) -> String {
+        shown(self.redaction.hide(&String::from_utf8_lossy(bytes), false).as_bytes(), SHOWN)
+    }
 }
 
 fn read(form: Option<Dialect>, answer: &Answer) -> Result<Reading, String> {
@@ -303,21 +327,4 @@ fn read(form: Option<Dialect>, answer: &Answer) -> Result<Reading, String> {
     };
     dialect::read(form, status, answer.content_type.as_deref(), body)
         .map_err(|error| format!("answers {status}, and {error}"))
-}
-
-fn healthy(reading: &Reading, status: u16) -> Report {
-    if reading.light == Light::Green {
-        return Report::pass();
-    }
-    let mut output = format!("answers {status}, which means {} as `{}`", reading.light, reading.dialect);
-    let ill = reading.parts.iter().filter(|part| part.light != Light::Green);
-    for (number, part) in ill.take(5).enumerate() {
-        let before = if number == 0 { ": " } else { ", " };
-        let name = shown(part.name.as_bytes(), SHOWN);
-        let _ = write!(output, "{before}{name} is {}", part.light);
-    }
-    match reading.light {
-        Light::Red => Report::fail(FailureKind::UnexpectedAnswer, output),
-        Light::Green | Light::Amber => Report::warn(output),
-    }
 }

@@ -36,6 +36,8 @@ mod network;
 mod path;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "command", feature = "http"))]
+mod redaction;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "service")]

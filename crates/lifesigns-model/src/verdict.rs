@@ -129,8 +129,10 @@ pub struct Verdict {
     pub fails_readiness: bool,
     /// Whether liveness fails.
     pub fails_liveness: bool,
-    /// The light of each source, in the order of the inputs: traffic keeps to its light for a while.
+    /// The light of each source, in the order of the inputs.
     lights: Arc<[Light]>,
+    /// What each scope of traffic has been through: it keeps to its light for a while.
+    traffic: Arc<[traffic::State]>,
 }
 
 /// A light that changed.
@@ -171,6 +173,7 @@ impl Verdict {
             fails_readiness: true,
             fails_liveness: false,
             lights: Arc::default(),
+            traffic: Arc::default(),
         }
     }
 
@@ -225,13 +228,16 @@ pub fn judge(previous: &Verdict, inputs: &Inputs<'_>, now: Moment) -> Verdict {
         (Source::Maintenance, reason)
     });
     let mut nothing_to_say = Reason::Normal;
-    for scope in inputs.traffic {
-        let (light, reason) = traffic::judge(hearing.previous_light(), scope);
+    let mut states = Vec::with_capacity(inputs.traffic.len());
+    for (index, scope) in inputs.traffic.iter().enumerate() {
+        let state = previous.traffic.get(index).copied().unwrap_or_default();
+        let (state, reason) = traffic::judge(state, scope, now.elapsed);
+        states.push(state);
         if reason == Reason::LittleTraffic && scope.group.is_none() {
             nothing_to_say = Reason::LittleTraffic;
         }
         let powers = if scope.critical { Powers::TRAFFIC } else { Powers::REMARK };
-        hearing.hear(powers, light, || (Source::Traffic(scope.group.cloned()), reason));
+        hearing.hear(powers, state.light, || (Source::Traffic(scope.group.cloned()), reason));
     }
     for Checked { name, standing, powers } in inputs.checks {
         // An old result says that nobody looked, not that a restart would help.
@@ -243,7 +249,7 @@ pub fn judge(previous: &Verdict, inputs: &Inputs<'_>, now: Moment) -> Verdict {
             (Source::Check(Arc::clone(name)), Reason::Check { finding: standing.finding })
         });
     }
-    hearing.verdict(nothing_to_say)
+    Verdict { traffic: states.into(), ..hearing.verdict(nothing_to_say) }
 }
 
 /// The verdict as it counts `now`, so long after it was judged.
@@ -289,11 +295,6 @@ struct Hearing<'a> {
 }
 
 impl Hearing<'_> {
-    /// The light for which the source that is heard next asked the last time.
-    fn previous_light(&self) -> Light {
-        self.previous.lights.get(self.lights.len()).copied().unwrap_or_default()
-    }
-
     fn hear(&mut self, powers: Powers, asked: Light, why: impl FnOnce() -> (Source, Reason)) {
         let before = self.previous.lights.get(self.lights.len()).copied();
         self.lights.push(asked);
@@ -335,6 +336,7 @@ impl Hearing<'_> {
             fails_readiness: self.fails_readiness,
             fails_liveness: self.fails_liveness,
             lights: self.lights.into(),
+            traffic: Arc::default(),
         }
     }
 }

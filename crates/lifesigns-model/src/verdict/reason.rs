@@ -60,6 +60,11 @@ pub enum Reason {
     LittleTraffic,
     /// It was bad when last something passed, and nothing has passed since that could show that it works again.
     Unproven,
+    /// It is well again, as it was before it came back to this; it has to stay well a little longer.
+    Relapsed {
+        /// For so many seconds more.
+        seconds: u64,
+    },
     /// Nobody has judged for this long; whatever was found before does not count any more.
     Stale {
         /// Age of the last judgement in seconds.
@@ -123,6 +128,10 @@ impl fmt::Display for Cause {
             Reason::Unproven => {
                 write!(f, "Requests{group} were not served properly before, and none has come since")
             }
+            Reason::Relapsed { seconds } => write!(
+                f,
+                "Requests{group} are served properly, after several relapses; this has to last {seconds} seconds more"
+            ),
             Reason::Stale { seconds } => write!(f, "Nothing has been judged for {seconds} seconds"),
             Reason::SchedulerSilent { seconds } => write!(f, "No check has been run for {seconds} seconds"),
             Reason::Starting => f.write_str("The service is starting"),

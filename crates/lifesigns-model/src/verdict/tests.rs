@@ -137,6 +137,24 @@ fn traffic_around_the_least_that_is_judged_does_not_flap() {
 }
 
 #[test]
+fn a_light_that_comes_back_again_and_again_is_kept_longer_each_time() {
+    let thresholds = Thresholds::default();
+    let mut verdict = standing_at(Light::Green);
+    let mut amber_seconds = Vec::new();
+    // A share that is over the threshold for one second in thirty.
+    for second in 1..3600 {
+        let failures = if second % 30 == 0 { 50 } else { 10 };
+        verdict = after(&verdict, Phase::Ready, traffic(1000, failures), &thresholds, second);
+        amber_seconds.extend((verdict.light == Light::Amber).then_some(second));
+    }
+    let changes = amber_seconds.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
+    assert_eq!(changes, 2, "amber at once, longer the second time, and then as long as it goes on");
+    assert_eq!((verdict.light, verdict.reason()), (Light::Amber, &Reason::Relapsed { seconds: 2 }));
+    let well = after(&verdict, Phase::Ready, traffic(1000, 10), &thresholds, 3601);
+    assert_eq!(well.light, Light::Green, "half a window after the second relapse");
+}
+
+#[test]
 fn a_group_turns_the_light_as_far_as_it_may() {
     let thresholds = Thresholds::default();
     let (well, broken) = (traffic(1000, 10), traffic(30, 30));

@@ -11,6 +11,11 @@
 //! Only exchanges that failed because of the gateway or the API count as failed. A light is left again only when its
 //! figure has fallen under four fifths of the threshold, so that a figure which hovers there does not make it flap.
 //! Callers who obey a red light send nothing: silence does not turn it green, and does not keep it red for ever either.
+//!
+//! A light that has just been left and comes back is kept longer each time: with little traffic chance alone carries a
+//! share across both thresholds again and again, and a light that changes every minute is of no use to anybody.
+
+use std::time::Duration;
 
 use super::Scope;
 use super::reason::Reason;
@@ -67,8 +72,52 @@ impl Default for Thresholds {
     }
 }
 
-/// The light that traffic asks for, and why; `previous` is the one that it asked for before.
-pub(super) fn judge(previous: Light, scope: &Scope<'_>) -> (Light, Reason) {
+/// What traffic asked for before.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct State {
+    pub(super) light: Light,
+    /// Since when the figures have asked for a better light.
+    calm_since: Option<Duration>,
+    /// When the light last became better.
+    left_at: Option<Duration>,
+    /// How often it has come back soon after it was left.
+    relapses: u32,
+}
+
+/// A light that comes back within so many windows after it was left has relapsed.
+const RELAPSE_WINDOWS: u32 = 10;
+
+/// More relapses than this make a light stay no longer: four windows.
+const MOST_RELAPSES: u32 = 5;
+
+/// What traffic asks for `elapsed` after the process began, and why.
+pub(super) fn judge(previous: State, scope: &Scope<'_>, elapsed: Duration) -> (State, Reason) {
+    let (asked, reason) = ask(previous.light, scope);
+    let window = Duration::from_secs(scope.thresholds.window_seconds.into());
+    let State { light, .. } = previous;
+    if asked > light {
+        let has_relapsed = previous
+            .left_at
+            .is_some_and(|left_at| elapsed.saturating_sub(left_at) < window * RELAPSE_WINDOWS);
+        let relapses = if has_relapsed { (previous.relapses + 1).min(MOST_RELAPSES) } else { 0 };
+        return (State { light: asked, calm_since: None, relapses, ..previous }, reason);
+    }
+    if asked == light {
+        return (State { calm_since: None, ..previous }, reason);
+    }
+    let calm_since = previous.calm_since.unwrap_or(elapsed);
+    let hold =
+        if previous.relapses == 0 { Duration::ZERO } else { window / 4 * 2u32.pow(previous.relapses - 1) };
+    let calm = elapsed.saturating_sub(calm_since);
+    if calm < hold {
+        let seconds = (hold - calm).as_secs_f64().ceil() as u64;
+        return (State { calm_since: Some(calm_since), ..previous }, Reason::Relapsed { seconds });
+    }
+    (State { light: asked, calm_since: None, left_at: Some(elapsed), ..previous }, reason)
+}
+
+/// The light that the figures ask for, and why; `previous` is the one that is shown.
+fn ask(previous: Light, scope: &Scope<'_>) -> (Light, Reason) {
     let Scope { traffic, thresholds, .. } = scope;
     if traffic.exchanges == 0 && previous != Light::Green {
         return (Light::Amber, Reason::Unproven);

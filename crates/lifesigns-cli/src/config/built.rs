@@ -62,6 +62,8 @@ pub fn build(settings: Settings) -> Result<Built, Problem> {
             identity: api.identity,
             settings: api.resources,
             thresholds: api.thresholds,
+            groups: Vec::new(),
+            objective: api.objective,
             process,
             max_routes: Some(settings.limits.routes),
             max_clients: Some(settings.limits.clients),

@@ -64,9 +64,10 @@ impl<'a> Reader<'a> {
         }
         let fault = Fault::new(&found.place, format!("`{}` must be from 0 to 1", key.name));
         faults.push(match number {
-            percent if (1.0..=100.0).contains(&percent) => {
-                fault.hint(format!("it is a share, not a percentage: {percent} % is {}", percent / 100.0))
-            }
+            percent if (1.0..=100.0).contains(&percent) => fault.hint(format!(
+                "it is a share, not a percentage: {percent} % is {}",
+                (percent * 1e10).round() / 1e12
+            )),
             _ => fault,
         });
         None

@@ -270,12 +270,43 @@ fn what_an_api_leaves_out_is_as_for_all() {
 }
 
 #[test]
+fn an_objective_of_one_api_changes_what_is_written_for_all() {
+    let text = "[objective]\ngood_share = 0.99\nlatency_ms = 250\n\
+         [[api]]\nname = \"a\"\nupstream = \"http://a\"\npath = \"/a\"\n[api.objective]\ngood_share = 0.999\n\
+         [[api]]\nname = \"b\"\nupstream = \"http://b\"\npath = \"/b\"\n[api.objective]\nperiod_days = 7\n\
+         [[api]]\nname = \"c\"\nupstream = \"http://c\"\n";
+    let objectives = |text: &str| {
+        let apis = read(text).unwrap().apis.into_iter();
+        let figures = apis
+            .map(|api| api.objective.map(|it| (it.good_share(), it.latency_bound_ms(), it.period_days())));
+        figures.collect::<Vec<_>>()
+    };
+    let expected =
+        [Some((0.999, Some(250.0), 30)), Some((0.99, Some(250.0), 7)), Some((0.99, Some(250.0), 30))];
+    assert_eq!(objectives(text), expected);
+    assert_eq!(objectives(ONE_API), [None]);
+    assert_eq!(objectives(&format!("{ONE_API}[api.objective]\ngood_share = 0.9")), [Some((0.9, None, 30))]);
+}
+
+#[test]
+fn objectives_that_make_no_sense_are_told() {
+    insta::assert_snapshot!(told(read(
+        "[objective]\nperiod_days = 30\n\
+         [[api]]\nname = \"a\"\nupstream = \"http://a\"\npath = \"/a\"\n[api.objective]\ngood_share = 1\n\
+         [[api]]\nname = \"b\"\nupstream = \"http://b\"\npath = \"/b\"\n[api.objective]\ngood_share = 0\n\
+         [[api]]\nname = \"c\"\nupstream = \"http://c\"\npath = \"/c\"\n[api.objective]\ngood_share = 99.9\nperiod_days = 91\n\
+         [[api]]\nname = \"d\"\nupstream = \"http://d\"\n[api.objective]\nlatency_ms = 0\ngood_shares = 0.9\n"
+    )));
+}
+
+#[test]
 fn documented_defaults_are_the_defaults() {
     let mut text = String::new();
     for section in SECTIONS {
         let header = match section.header {
             "[resources.RESOURCE]" => "[resources.readyz]",
-            "[[token]]" => continue,
+            // There are none unless something is written that has no default.
+            "[[token]]" | "[objective]" | "[api.objective]" => continue,
             header => header,
         };
         let _ = writeln!(text, "{header}");
@@ -318,6 +349,10 @@ fn every_documented_example_is_right() {
                         !replaced && !other_hash
                     });
                     format!("{ONE_API}[[token]]\n{line}\n{}", rest.collect::<Vec<_>>().join("\n"))
+                }
+                ("[objective]" | "[api.objective]", _) => {
+                    let good_share = if key.name == "good_share" { "" } else { "good_share = 0.99" };
+                    format!("{ONE_API}{}\n{good_share}\n{line}", section.header)
                 }
                 (header, _) => format!("{}\n{line}\n{ONE_API}", header.replace("RESOURCE", "status")),
             };

@@ -1,6 +1,7 @@
 //! The second step: a configuration that makes sense. Pure but for what it reads through [`Surroundings`].
 
 mod api;
+mod objective;
 mod resources;
 mod token;
 mod values;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use lifesigns::{ProcessSource, Settings as ResourceSettings, Token};
 use lifesigns_gateway::Upstream;
 use lifesigns_model::identity::Identity;
+use lifesigns_model::objective::Objective;
 use lifesigns_model::route::Templates;
 use lifesigns_model::store::Retention;
 use lifesigns_model::verdict::Thresholds;
@@ -118,6 +120,8 @@ pub struct Api {
     pub process: Process,
     /// When its light turns.
     pub thresholds: Thresholds,
+    /// Which share of its exchanges is to be good.
+    pub objective: Option<Objective>,
     /// Its health resources.
     pub resources: ResourceSettings,
 }
@@ -233,7 +237,8 @@ pub fn validate(
     let mut resources = resources::apply(ResourceSettings::default(), &document.resources, &mut checks);
     values::answers(&mut resources, &document.verdict);
     let tokens = token::tokens(&document.tokens, &mut checks);
-    let apis = api::apis(document, thresholds, &resources, &mut checks);
+    let objective = objective::objective(None, "[objective]", &document.objective, &mut checks);
+    let apis = api::apis(document, thresholds, objective, &resources, &mut checks);
     let settings = Settings {
         name: document.name.as_ref().map_or_else(|| "lifesigns".to_owned(), |name| name.value.clone()),
         organization: text(document.organization.as_ref()),

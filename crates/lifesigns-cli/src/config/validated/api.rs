@@ -3,10 +3,11 @@
 use lifesigns::{Exposure, ProcessSource, ResourceKind, Settings as ResourceSettings};
 use lifesigns_gateway::Upstream;
 use lifesigns_model::identity::Identity;
+use lifesigns_model::objective::Objective;
 use lifesigns_model::route::Templates;
 use lifesigns_model::verdict::Thresholds;
 
-use super::{Api, Checks, Mount, Process, resources, text, values};
+use super::{Api, Checks, Mount, Process, objective, resources, text, values};
 use crate::config::fault::{Fault, Place};
 use crate::config::openapi;
 use crate::config::tree::At;
@@ -16,6 +17,7 @@ use crate::config::wire;
 pub(super) fn apis(
     document: &wire::Document,
     thresholds: Thresholds,
+    objective: Option<Objective>,
     resources: &ResourceSettings,
     checks: &mut Checks<'_>,
 ) -> Vec<Api> {
@@ -27,13 +29,18 @@ pub(super) fn apis(
         );
     }
     no_two_alike(document, checks);
-    document.apis.iter().filter_map(|api| one(api, document, thresholds, resources, checks)).collect()
+    document
+        .apis
+        .iter()
+        .filter_map(|api| one(api, document, thresholds, objective, resources, checks))
+        .collect()
 }
 
 fn one(
     api: &wire::Api,
     document: &wire::Document,
     thresholds: Thresholds,
+    objective: Option<Objective>,
     resources: &ResourceSettings,
     checks: &mut Checks<'_>,
 ) -> Option<Api> {
@@ -44,6 +51,7 @@ fn one(
     let routes = api.openapi.as_ref().and_then(|named| routes(named, base, checks));
     let process = process(&api.process, checks);
     let thresholds = values::thresholds(thresholds, &api.verdict, checks);
+    let objective = objective::objective(objective, "[api.objective]", &api.objective, checks);
     resources::only_of_one_api(&api.resources, checks);
     let mut resources = resources::apply(resources.clone(), &api.resources, checks);
     values::answers(&mut resources, &api.verdict);
@@ -58,6 +66,7 @@ fn one(
         identity: identity(&api.identity, document.environment.as_ref()),
         process: process?,
         thresholds,
+        objective,
         resources,
     })
 }

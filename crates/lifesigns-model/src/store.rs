@@ -1,4 +1,4 @@
-//! The port between whoever counts and whoever keeps: append rollups, answer a selection.
+//! The port between whoever counts and whoever keeps: append rollups, answer a selection, keep notes.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -32,6 +32,23 @@ pub trait RollupStore: Send + Sync {
     /// would have more groups than the selection allows. No more than those are ever held for it.
     fn select(&self, selection: &Selection) -> Result<Selected, StoreError>;
 
+    /// Takes a note in place of the one under the same topic and key, or with `text: None` removes that. Notes are
+    /// what a process has to know again after a restart, such as maintenance that is on: few, small, and never
+    /// expiring by themselves. Never waits for a disk: notes are queued with the rows, in order, and
+    /// [`RollupStore::flush`] tells when they are safe.
+    ///
+    /// # Errors
+    /// When [`MAX_QUEUED_NOTES`] are queued already, when nothing is taken from the queue any more, or when the note
+    /// is longer than [`MAX_NOTE_BYTES`].
+    fn remember(&self, note: Note) -> Result<(), StoreError>;
+
+    /// All notes under a topic, ordered by key. Only what was flushed is certain to be in it. May take as long as a
+    /// disk takes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn recall(&self, topic: &str) -> Result<Vec<KeptNote>, StoreError>;
+
     /// Figures about the store itself.
     fn status(&self) -> StoreStatus;
 }
@@ -45,6 +62,46 @@ pub struct RollupRow {
     pub series: Arc<Series>,
     /// Their sums.
     pub rollup: Rollup,
+}
+
+/// Notes that wait to be written at most.
+pub const MAX_QUEUED_NOTES: usize = 1000;
+
+/// Bytes of topic, key and text of a note together, at most.
+pub const MAX_NOTE_BYTES: usize = 64 * 1024;
+
+/// What is to be remembered, or forgotten.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Note {
+    /// What kind of note it is, such as `maintenance`.
+    pub topic: Arc<str>,
+    /// Tells it from others of its topic. Keys are compared by their bytes.
+    pub key: Arc<str>,
+    /// What to remember; `None` forgets it.
+    pub text: Option<Arc<str>>,
+}
+
+impl Note {
+    /// Refuses what is too long to be a note.
+    ///
+    /// # Errors
+    /// When topic, key and text have more than [`MAX_NOTE_BYTES`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        let bytes = self.topic.len() + self.key.len() + self.text.as_ref().map_or(0, |text| text.len());
+        if bytes <= MAX_NOTE_BYTES {
+            return Ok(());
+        }
+        Err(StoreError::new(format!("a note has {bytes} bytes, and {MAX_NOTE_BYTES} are the most")))
+    }
+}
+
+/// A note that is kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeptNote {
+    /// Under which key.
+    pub key: Arc<str>,
+    /// What it says.
+    pub text: Arc<str>,
 }
 
 /// A question that every store can answer: one flat list of groups.

@@ -299,3 +299,6 @@ pub(crate) fn start(process: &Arc<Process>) -> std::io::Result<()> {
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod incident;

@@ -60,8 +60,8 @@ pub enum Reason {
     LittleTraffic,
     /// It was bad when last something passed, and nothing has passed since that could show that it works again.
     Unproven,
-    /// It is well again, as it was before it came back to this; it has to stay well a little longer.
-    Relapsed {
+    /// It is well again, and has to stay well a little longer to be believed.
+    Recovering {
         /// For so many seconds more.
         seconds: u64,
     },
@@ -128,10 +128,9 @@ impl fmt::Display for Cause {
             Reason::Unproven => {
                 write!(f, "Requests{group} were not served properly before, and none has come since")
             }
-            Reason::Relapsed { seconds } => write!(
-                f,
-                "Requests{group} are served properly, after several relapses; this has to last {seconds} seconds more"
-            ),
+            Reason::Recovering { seconds } => {
+                write!(f, "Requests{group} are served better again; this has to last {seconds} seconds more")
+            }
             Reason::Stale { seconds } => write!(f, "Nothing has been judged for {seconds} seconds"),
             Reason::SchedulerSilent { seconds } => write!(f, "No check has been run for {seconds} seconds"),
             Reason::Starting => f.write_str("The service is starting"),

@@ -12,8 +12,9 @@
 //! figure has fallen under four fifths of the threshold, so that a figure which hovers there does not make it flap.
 //! Callers who obey a red light send nothing: silence does not turn it green, and does not keep it red for ever either.
 //!
-//! A light that has just been left and comes back is kept longer each time: with little traffic chance alone carries a
-//! share across both thresholds again and again, and a light that changes every minute is of no use to anybody.
+//! A worse light is taken at once, a better one when the figures have asked for it for a quarter of the window. If the
+//! worse one comes back soon after, it is kept twice as long each time: with little traffic chance alone carries a share
+//! across both thresholds again and again, and a light that changes every minute is of no use to anybody.
 
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ pub(super) struct State {
 const RELAPSE_WINDOWS: u32 = 10;
 
 /// More relapses than this make a light stay no longer: four windows.
-const MOST_RELAPSES: u32 = 5;
+const MOST_RELAPSES: u32 = 4;
 
 /// What traffic asks for `elapsed` after the process began, and why.
 pub(super) fn judge(previous: State, scope: &Scope<'_>, elapsed: Duration) -> (State, Reason) {
@@ -96,22 +97,25 @@ pub(super) fn judge(previous: State, scope: &Scope<'_>, elapsed: Duration) -> (S
     let window = Duration::from_secs(scope.thresholds.window_seconds.into());
     let State { light, .. } = previous;
     if asked > light {
-        let has_relapsed = previous
-            .left_at
-            .is_some_and(|left_at| elapsed.saturating_sub(left_at) < window * RELAPSE_WINDOWS);
-        let relapses = if has_relapsed { (previous.relapses + 1).min(MOST_RELAPSES) } else { 0 };
+        let is_soon = |left_at| elapsed.saturating_sub(left_at) < window * RELAPSE_WINDOWS;
+        let relapses = match light {
+            Light::Green if previous.left_at.is_some_and(is_soon) => {
+                (previous.relapses + 1).min(MOST_RELAPSES)
+            }
+            Light::Green => 0,
+            _ => previous.relapses,
+        };
         return (State { light: asked, calm_since: None, relapses, ..previous }, reason);
     }
     if asked == light {
         return (State { calm_since: None, ..previous }, reason);
     }
     let calm_since = previous.calm_since.unwrap_or(elapsed);
-    let hold =
-        if previous.relapses == 0 { Duration::ZERO } else { window / 4 * 2u32.pow(previous.relapses - 1) };
+    let hold = window / 4 * 2u32.pow(previous.relapses);
     let calm = elapsed.saturating_sub(calm_since);
     if calm < hold {
         let seconds = (hold - calm).as_secs_f64().ceil() as u64;
-        return (State { calm_since: Some(calm_since), ..previous }, Reason::Relapsed { seconds });
+        return (State { calm_since: Some(calm_since), ..previous }, Reason::Recovering { seconds });
     }
     (State { light: asked, calm_since: None, left_at: Some(elapsed), ..previous }, reason)
 }

@@ -251,3 +251,25 @@ impl HistoryReader {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_what_has_passed_and_not_what_the_wall_says() {
+        let wall = "2026-03-16T18:00:30Z".parse().unwrap();
+        let objective = Objective::new(0.9).unwrap();
+        let began = Duration::from_secs(90);
+        let state = ObjectiveState::new(objective, Moment { wall, elapsed: began });
+        state.add(Counts { good: 0, total: 10 }, began);
+        let in_five_minutes = |elapsed| state.report(elapsed).burn_rates[0].counts.total;
+        assert_eq!(in_five_minutes(began), 10);
+        // Minutes change when the wall's did: at 18:01, half a minute later.
+        assert_eq!(in_five_minutes(began + Duration::from_millis(329_999)), 10);
+        assert_eq!(in_five_minutes(began + Duration::from_secs(330)), 0);
+        assert_eq!(state.report(began + Duration::from_hours(24 * 29)).total, 10);
+        assert_eq!(state.report(began + Duration::from_hours(24 * 31)).total, 0);
+        assert_eq!(state.since_start(), Counts { good: 0, total: 10 });
+    }
+}

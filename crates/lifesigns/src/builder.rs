@@ -316,6 +316,7 @@ impl Builder {
             snapshot: ArcSwap::from_pointee(Snapshot::starting(now)),
             maintenance: ArcSwapOption::empty(),
             transitions: Mutex::default(),
+            changes: [const { AtomicU64::new(0) }; 3],
             source: api.process.clone(),
             reported: Mutex::default(),
             paths,

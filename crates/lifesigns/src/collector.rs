@@ -19,6 +19,7 @@ use lifesigns_model::verdict::{Checked, Inputs, Scope, Verdict, judge};
 use rustc_hash::FxHashMap;
 
 use crate::checks::CheckSnapshot;
+use crate::journal::Journal;
 use crate::process::{ApiState, Process};
 use crate::recorder::accumulator::SeriesKey;
 use crate::recorder::labels::{NOT_APPLICABLE_ID, OTHER_ID};
@@ -53,6 +54,7 @@ pub(crate) struct Collected {
     /// Exchanges that could not be handed to the store.
     pub(crate) dropped_exchanges: u64,
     process_figures_read: Option<Duration>,
+    journal: Journal,
 }
 
 /// The labels of `/metrics`. Clients are left out: their number would make the answer large.
@@ -96,6 +98,7 @@ impl Collected {
             pending: FxHashMap::default(),
             dropped_exchanges: 0,
             process_figures_read: None,
+            journal: Journal::default(),
         }
     }
 
@@ -170,7 +173,8 @@ impl Collected {
             self.process_figures_read = Some(now.elapsed);
         }
         let scheduler_silent = process.checks.silent_for(now.elapsed);
-        let mut checks = checks_by_api(process, now);
+        self.journal.turn(now.elapsed);
+        let mut checks = checks_by_api(process, now, &mut self.journal);
         for (index, (api, windows)) in process.apis.iter().zip(&mut self.windows).enumerate() {
             windows.turn(now.elapsed);
             let before = api.snapshot.load();
@@ -189,20 +193,16 @@ impl Collected {
                 verdict: before.verdict.clone(),
             };
             let verdict = verdict(api, &next, now);
-            if let Some(transition) = verdict.transition_from(&before.verdict) {
-                let reason = transition.causes.first().map(ToString::to_string).unwrap_or_default();
-                tracing::info!(
-                    api = &*api.name,
-                    from = %transition.from,
-                    to = %transition.to,
-                    source = verdict.changed.as_ref().map(|change| change.source.to_string()),
-                    reason,
-                    "the light has changed"
-                );
+            let transition = verdict.transition_from(&before.verdict);
+            if let Some(transition) = &transition {
+                self.journal.light(&api.name, &before.verdict, &verdict, transition);
                 api.remember(transition.clone());
-                process.changes.tell(LightChange { api: Arc::clone(&api.name), transition });
             }
             api.snapshot.store(Arc::new(Snapshot { verdict, ..next }));
+            // Whoever is told finds the snapshot agreeing.
+            if let Some(transition) = transition {
+                process.changes.tell(LightChange { api: Arc::clone(&api.name), transition });
+            }
         }
     }
 }
@@ -237,10 +237,11 @@ fn verdict(api: &ApiState, shown: &Snapshot, now: Moment) -> Verdict {
 }
 
 /// How the checks stand, each with the APIs that it counts for.
-fn checks_by_api(process: &Process, now: Moment) -> Vec<Vec<CheckSnapshot>> {
+fn checks_by_api(process: &Process, now: Moment, journal: &mut Journal) -> Vec<Vec<CheckSnapshot>> {
     let mut by_api: Vec<Vec<CheckSnapshot>> = process.apis.iter().map(|_| Vec::new()).collect();
-    for slot in &process.checks.slots {
+    for (number, slot) in process.checks.slots.iter().enumerate() {
         let snapshot = slot.snapshot(now.elapsed);
+        journal.check(number, &snapshot);
         for api in &slot.apis {
             by_api[*api].push(snapshot.clone());
         }

@@ -33,6 +33,7 @@ mod builder;
 mod checks;
 mod clock;
 mod collector;
+mod journal;
 mod layer;
 mod limit;
 mod objective;
@@ -44,6 +45,7 @@ pub mod resources;
 mod settings;
 mod snapshot;
 mod subscription;
+mod totals;
 mod window;
 
 pub use lifesigns_model as model;
@@ -62,6 +64,7 @@ pub use self::resources::Resource;
 pub use self::settings::{Exposure, Listener, ResourceKind, ResourceSettings, RouteGroup, Settings};
 pub use self::snapshot::Snapshot;
 pub use self::subscription::{Event, LightChange, Subscription};
+pub use self::totals::{ExchangeTotals, LATENCY_BOUNDS};
 
 /// The [`Identity`] that is known since the calling crate was built: its version and repository from its
 /// `Cargo.toml`, and what `lifesigns_build::identity()` found out in its build script, if it has one that calls it.

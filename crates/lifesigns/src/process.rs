@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use lifesigns_model::identity::Identity;
+use lifesigns_model::light::Light;
 use lifesigns_model::objective::ObjectiveReport;
 use lifesigns_model::store::{RollupStore, StoreError, StoreStatus};
 use lifesigns_model::verdict::{Maintenance, Phase, Thresholds, Transition};
@@ -101,6 +102,8 @@ pub(crate) struct ApiState {
     pub(crate) maintenance: ArcSwapOption<Maintenance>,
     /// The last changes of the light, oldest first.
     pub(crate) transitions: Mutex<VecDeque<Transition>>,
+    /// How often the light has changed, by what it became: green, amber, red.
+    pub(crate) changes: [AtomicU64; 3],
     pub(crate) source: ProcessSource,
     pub(crate) reported: Mutex<Option<ProcessFigures>>,
     /// Only the configuration adds to it, so a hash that is fast and not keyed is safe.
@@ -132,6 +135,7 @@ impl ApiState {
 impl ApiState {
     /// Keeps a change of the light, and lets go of the oldest when there are too many.
     pub(crate) fn remember(&self, transition: Transition) {
+        self.changes[transition.to as usize].fetch_add(1, Ordering::Relaxed);
         let mut transitions = lock(&self.transitions);
         if transitions.len() >= MAX_TRANSITIONS {
             transitions.pop_front();
@@ -267,6 +271,16 @@ impl Lifesigns {
         self.api(self.process.own)
     }
 
+    /// Name of this process among others that serve the same API.
+    pub fn instance(&self) -> &str {
+        &self.process.instance
+    }
+
+    /// When the process began; what is counted counts from then.
+    pub fn started(&self) -> Timestamp {
+        self.process.started
+    }
+
     /// The resource at this path that spans all APIs, if there is one. The path is relative to the root and as
     /// [`crate::resources::normalize_path`] leaves it.
     pub fn shared_resource(&self, normalized_path: &str, listener: Listener) -> Option<Resource> {
@@ -294,7 +308,32 @@ impl Lifesigns {
         self.process.flush(patience)
     }
 
-    /// Changes of the lights of all APIs from now on. Needs no runtime; dropping it ends it.
+    /// Changes of the lights of all APIs from now on. Needs no runtime of a certain kind; dropping it ends it. There
+    /// may be many subscribers, and none of them makes another one or the judge wait: who falls too far behind is told
+    /// how much he has missed.
+    ///
+    /// ```
+    /// use lifesigns::{Event, Lifesigns};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let lifesigns = Lifesigns::builder("polls").start()?;
+    /// let mut changes = lifesigns.subscribe();
+    /// let told = tokio::spawn(async move {
+    ///     while let Some(event) = changes.next().await {
+    ///         match event {
+    ///             Event::Changed(change) => return Some((change.api, change.transition.to)),
+    ///             Event::Missed(count) => println!("missed {count} changes; ask Api::snapshot how things stand"),
+    ///         }
+    ///     }
+    ///     None
+    /// });
+    /// lifesigns.drain();
+    /// let (api, light) = told.await.expect("it does not panic").expect("draining turns the light");
+    /// assert_eq!((&*api, light.name()), ("polls", "AMBER"));
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn subscribe(&self) -> Subscription {
         self.process.changes.subscribe()
     }
@@ -350,6 +389,16 @@ impl Api {
     /// The last changes of the light, oldest first, at most 100.
     pub fn transitions(&self) -> Vec<Transition> {
         lock(&self.state().transitions).iter().cloned().collect()
+    }
+
+    /// How often the light has become this one since the process began.
+    pub fn changes_to(&self, light: Light) -> u64 {
+        self.state().changes[light as usize].load(Ordering::Relaxed)
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.state().identity
     }
 
     /// How the API's objective stands, if it has one; as of the last tick.

@@ -12,19 +12,14 @@ use lifesigns_model::series::NOT_APPLICABLE;
 use super::answer::Answer;
 use super::escape::Label;
 use super::{Call, negotiate};
-use crate::collector::TotalKey;
 use crate::objective::History;
 use crate::proc::ProcessSource;
 use crate::process::Process;
-use crate::recorder::{METHODS, lock};
 use crate::settings::ResourceKind;
+use crate::totals::{ExchangeTotals, LATENCY_BOUNDS};
 
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Upper bounds of the latency buckets in seconds, as OpenTelemetry's conventions advise. A duration within 1.6 % of
-/// a bound may be counted on either side of it.
-const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 pub(super) async fn answer(call: &Call<'_>) -> Answer {
     let is_open_metrics =
@@ -49,44 +44,38 @@ fn page(process: &Process, is_open_metrics: bool) -> String {
 
 fn exchanges(page: &mut Page, process: &Process) {
     const NAME: &str = "http_server_request_duration_seconds";
-    let totals = lock(&process.totals);
-    let mut totals: Vec<_> = totals.by_key.iter().collect();
-    totals.sort_unstable_by_key(|(key, _)| (key.api, key.route, key.method, key.status, key.failed_by));
+    let totals = process.exchange_totals();
     page.begin(NAME, "histogram", "Time from a request's head to the end of its response.");
-    for (key, rollup) in &totals {
-        let labels = labels(process, key);
-        for bound in BOUNDS {
-            let count = rollup.latency.count_up_to((bound * 1e6) as u64);
+    for total in &totals {
+        let labels = labels(total);
+        for (bound, count) in LATENCY_BOUNDS.iter().zip(total.up_to_bounds) {
             page.sample(&format!("{NAME}_bucket"), &format!("{labels},le=\"{bound:?}\""), count);
         }
-        page.sample(&format!("{NAME}_bucket"), &format!("{labels},le=\"+Inf\""), rollup.count());
-        page.sample(&format!("{NAME}_sum"), &labels, rollup.latency.sum_micros() as f64 / 1e6);
-        page.sample(&format!("{NAME}_count"), &labels, rollup.count());
+        page.sample(&format!("{NAME}_bucket"), &format!("{labels},le=\"+Inf\""), total.count);
+        page.sample(&format!("{NAME}_sum"), &labels, total.seconds);
+        page.sample(&format!("{NAME}_count"), &labels, total.count);
     }
     for (name, help, bytes) in [
         ("lifesigns_request_body_bytes", "Bytes of request bodies.", 0),
         ("lifesigns_response_body_bytes", "Bytes of response bodies.", 1),
     ] {
         page.begin_counter(name, help);
-        for (key, rollup) in &totals {
-            let value = [rollup.request_bytes, rollup.response_bytes][bytes];
-            page.sample(&format!("{name}_total"), &labels(process, key), value);
+        for total in &totals {
+            let value = [total.request_bytes, total.response_bytes][bytes];
+            page.sample(&format!("{name}_total"), &labels(total), value);
         }
     }
 }
 
-fn labels(process: &Process, key: &TotalKey) -> String {
-    let api = &process.apis[usize::from(key.api)];
-    let route = api.routes.name(key.route);
+fn labels(total: &ExchangeTotals) -> String {
     format!(
         "lifesigns_api=\"{}\",http_request_method=\"{}\",http_route=\"{}\",http_response_status_code=\"{}\",\
          lifesigns_failed_by=\"{}\"",
-        Label(&api.name),
-        // The conventions write an unknown method so.
-        if key.method == 0 { "_OTHER" } else { METHODS[usize::from(key.method)] },
-        Label(&route),
-        key.status,
-        key.failed_by
+        Label(&total.api),
+        total.method,
+        Label(&total.route),
+        total.status,
+        total.failed_by
     )
 }
 

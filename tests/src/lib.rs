@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`program`] | the binary `lifesigns`, started, watched, stopped |
 //! | [`client`] | HTTP/1.1 with every byte in the test's hands |
+//! | [`servers`] | real databases and brokers, each on a port of its own |
 //! | [`upstream`] | an API whose answers its paths choose |
 //! | [`wait`] | what is to become true, with a deadline |
 //!
@@ -11,5 +12,6 @@
 
 pub mod client;
 pub mod program;
+pub mod servers;
 pub mod upstream;
 pub mod wait;

@@ -42,7 +42,10 @@ impl Failure {
             | ErrorKind::ConnectionReset
             | ErrorKind::ConnectionAborted
             | ErrorKind::BrokenPipe => Failure::closed(),
-            ErrorKind::InvalidData | ErrorKind::InvalidInput => Failure::unexpected(text(error)),
+            // No system call fails with `Other`: clients say so of what they cannot read.
+            ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => {
+                Failure::unexpected(text(error))
+            }
             ErrorKind::ConnectionRefused
             | ErrorKind::HostUnreachable
             | ErrorKind::NetworkUnreachable

@@ -1,0 +1,73 @@
+//! What listens on a port and is no server.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+/// How long an impostor waits to be asked.
+const SHY: Duration = Duration::from_millis(100);
+
+/// What it does with a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Manner {
+    /// Takes it and never says anything.
+    Hangs,
+    /// Closes it at once.
+    Closes,
+    /// Closes it once it has been asked, or has waited for that in vain: with some protocols the server speaks first.
+    ClosesWhenAsked,
+    /// Says this, and closes it.
+    Says(&'static [u8]),
+    /// As that, but says this before.
+    Answers(&'static [u8]),
+}
+
+/// Listens until it is dropped.
+pub(crate) struct Impostor {
+    pub(crate) address: SocketAddr,
+    task: AbortHandle,
+}
+
+impl Impostor {
+    pub(crate) async fn start(manner: Manner) -> Impostor {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(receive(stream, manner));
+            }
+        });
+        Impostor { address, task: task.abort_handle() }
+    }
+}
+
+impl Drop for Impostor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn receive(mut stream: TcpStream, manner: Manner) {
+    let mut heard = [0; 4096];
+    // Whoever is at the other end may have gone; that is what these are for.
+    match manner {
+        Manner::Hangs => while stream.read(&mut heard).await.is_ok_and(|read| read > 0) {},
+        Manner::Closes => {}
+        Manner::ClosesWhenAsked => drop(timeout(SHY, stream.read(&mut heard)).await),
+        Manner::Says(bytes) | Manner::Answers(bytes) => {
+            if matches!(manner, Manner::Answers(_)) {
+                let _ = timeout(SHY, stream.read(&mut heard)).await;
+            }
+            let _ = stream.write_all(bytes).await;
+            let _ = stream.shutdown().await;
+            // Unread bytes would turn the end into a reset, which could overtake what was said.
+            let rest = async { while stream.read(&mut heard).await.is_ok_and(|read| read > 0) {} };
+            let _ = timeout(Duration::from_secs(1), rest).await;
+        }
+    }
+}

@@ -1,0 +1,21 @@
+use std::fs;
+use std::process::Command;
+
+use super::{PASSWORD, Place, Recipe, USER, system_program};
+
+pub(super) const RECIPE: Recipe =
+    Recipe { prepare, commands, ready: "Server is ready", url: ("nats", ""), clean: |_| {} };
+
+fn prepare(place: &Place) {
+    let settings = format!(
+        "host: \"127.0.0.1\"\nport: {}\nauthorization {{ user: \"{USER}\", password: \"{PASSWORD}\" }}\n",
+        place.port
+    );
+    fs::write(place.folder.join("nats.conf"), settings).expect("its folder can be written to");
+}
+
+fn commands(place: &Place) -> Vec<Command> {
+    let mut server = system_program("nats-server");
+    server.arg("--config").arg(place.folder.join("nats.conf"));
+    vec![server]
+}

@@ -1,0 +1,22 @@
+use std::fs;
+use std::process::Command;
+
+use super::{PASSWORD, Place, Recipe, USER};
+
+pub(super) const RECIPE: Recipe =
+    Recipe { prepare, commands, ready: "Ready to accept connections", url: ("redis", "/0"), clean: |_| {} };
+
+fn prepare(place: &Place) {
+    let settings = format!(
+        "bind 127.0.0.1\nport {}\ndir {}\nsave \"\"\nuser default off\nuser {USER} on \">{PASSWORD}\" ~* +@all\n",
+        place.port,
+        place.folder.display()
+    );
+    fs::write(place.folder.join("redis.conf"), settings).expect("its folder can be written to");
+}
+
+fn commands(place: &Place) -> Vec<Command> {
+    let mut server = Command::new("redis-server");
+    server.arg(place.folder.join("redis.conf"));
+    vec![server]
+}

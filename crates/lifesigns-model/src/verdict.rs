@@ -148,6 +148,9 @@ pub struct Transition {
     pub causes: Arc<[Cause]>,
 }
 
+/// Lifecycle, scheduler and maintenance are heard first.
+const SOURCES_BEFORE_TRAFFIC: usize = 3;
+
 /// So many causes are named at most.
 pub const MAX_CAUSES: usize = 20;
 
@@ -182,6 +185,13 @@ impl Verdict {
         self.causes.first().map_or(&Reason::Normal, |cause| &cause.reason)
     }
 
+    /// The lights that traffic asks for, that of the whole API first and then those of its groups, in the order of the
+    /// inputs. Unlike the causes, they are never left out.
+    pub fn lights_of_traffic(&self) -> &[Light] {
+        let first = SOURCES_BEFORE_TRAFFIC;
+        self.lights.get(first..first + self.traffic.len()).unwrap_or_default()
+    }
+
     /// The first and worst cause as a sentence, fit for strangers.
     pub fn summary(&self) -> String {
         self.causes.first().map(ToString::to_string).unwrap_or_default()
@@ -203,7 +213,7 @@ pub fn judge(previous: &Verdict, inputs: &Inputs<'_>, now: Moment) -> Verdict {
     let mut hearing = Hearing {
         previous,
         now,
-        lights: Vec::with_capacity(3 + inputs.traffic.len() + inputs.checks.len()),
+        lights: Vec::with_capacity(SOURCES_BEFORE_TRAFFIC + inputs.traffic.len() + inputs.checks.len()),
         causes: Vec::new(),
         changed: previous.changed.clone(),
         fails_readiness: false,

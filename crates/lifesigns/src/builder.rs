@@ -39,8 +39,8 @@ pub const IDENTITY_VARIABLES: [(&str, &str); 8] = [
     ("LIFESIGNS_ENVIRONMENT", "environment"),
 ];
 
-/// Names under which probes list what is not a check.
-const RESERVED_CHECK_NAMES: [&str; 9] = [
+/// Names under which answers list what is not a check. Route groups have `traffic:` before theirs.
+const RESERVED_CHECK_NAMES: [&str; 10] = [
     "startup",
     "shutdown",
     "traffic",
@@ -50,6 +50,7 @@ const RESERVED_CHECK_NAMES: [&str; 9] = [
     "collector",
     "maintenance",
     "uptime",
+    "_other_",
 ];
 
 /// One API of a gateway.
@@ -282,7 +283,9 @@ impl Builder {
             let is_taken = |slot: &Arc<Slot>| {
                 slot.check.name == check.name && slot.apis.iter().any(|api| counted.contains(api))
             };
-            if slots.iter().any(is_taken) || RESERVED_CHECK_NAMES.contains(&&*check.name) {
+            let is_reserved =
+                RESERVED_CHECK_NAMES.contains(&&*check.name) || check.name.starts_with("traffic:");
+            if slots.iter().any(is_taken) || is_reserved {
                 return Err(fault("its name is taken; give it another".to_owned()));
             }
             slots.push(Arc::new(Slot::new(Arc::new(check.clone()), counted)));

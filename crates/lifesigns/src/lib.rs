@@ -61,7 +61,9 @@ pub use self::proc::{ProcessFigures, ProcessSource};
 pub use self::process::{Api, Lifesigns};
 pub use self::record::{Exchange, RequestBody, ResponseBody};
 pub use self::resources::Resource;
-pub use self::settings::{Exposure, Listener, ResourceKind, ResourceSettings, RouteGroup, Settings};
+pub use self::settings::{
+    Exposure, HealthDialect, Listener, ResourceKind, ResourceSettings, RouteGroup, Settings,
+};
 pub use self::snapshot::Snapshot;
 pub use self::subscription::{Event, LightChange, Subscription};
 pub use self::totals::{ExchangeTotals, LATENCY_BOUNDS};

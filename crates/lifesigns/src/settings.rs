@@ -83,6 +83,53 @@ impl ResourceKind {
     }
 }
 
+/// In which words `/health` answers.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum HealthDialect {
+    /// `{"status": "OK"}` and the identity.
+    #[default]
+    Lifesigns,
+    /// `application/health+json`: draft-inadarei-api-health-check-06.
+    HealthJson,
+    /// Spring Boot Actuator.
+    Actuator,
+    /// Eclipse `MicroProfile` Health.
+    MicroProfile,
+    /// ASP.NET health checks, as the UI of Xabaril reads them.
+    Xabaril,
+    /// One word of plain text.
+    Text,
+}
+
+impl HealthDialect {
+    /// All dialects.
+    pub const ALL: [HealthDialect; 6] = [
+        HealthDialect::Lifesigns,
+        HealthDialect::HealthJson,
+        HealthDialect::Actuator,
+        HealthDialect::MicroProfile,
+        HealthDialect::Xabaril,
+        HealthDialect::Text,
+    ];
+
+    /// Name in `?dialect=` and in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HealthDialect::Lifesigns => "lifesigns",
+            HealthDialect::HealthJson => "health+json",
+            HealthDialect::Actuator => "actuator",
+            HealthDialect::MicroProfile => "microprofile",
+            HealthDialect::Xabaril => "xabaril",
+            HealthDialect::Text => "text",
+        }
+    }
+
+    /// The dialect with this name.
+    pub fn from_name(name: &str) -> Option<HealthDialect> {
+        HealthDialect::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+}
+
 /// Where a request came in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Listener {
@@ -169,6 +216,8 @@ pub struct Settings {
     /// Request headers in which a client app names itself, the first that is there counts.
     /// Default `x-client-id`, then `client_id`.
     pub client_id_headers: Vec<HeaderName>,
+    /// The dialect of `/health` where neither `Accept` nor `?dialect=` chooses one. Default: that of our own.
+    pub health_dialect: HealthDialect,
     /// How long red must have lasted before `/health/status` answers 502, in seconds. Default 300.
     pub prolonged_red_seconds: u32,
     /// `Retry-After` of an amber answer, in seconds. Default 30.
@@ -197,6 +246,7 @@ impl Default for Settings {
                 HeaderName::from_static("x-client-id"),
                 HeaderName::from_static("client_id"),
             ],
+            health_dialect: HealthDialect::default(),
             prolonged_red_seconds: 300,
             retry_after_seconds: 30,
         }

@@ -294,7 +294,7 @@ async fn probes_follow_the_life_of_the_process() {
     let lines = ask(&app, "GET", "/readyz?verbose&exclude=typo", &[]).await.text();
     assert_eq!(
         lines,
-        "[+]startup ok\n[-]shutdown failed: reason withheld\n[+]traffic ok\n\
+        "[+]startup ok\n[-]shutdown failed: reason withheld\n[+]collector ok\n[+]traffic ok\n\
          warn: there is no check typo to exclude\nreadyz check failed\n"
     );
     let lines = ask(&app, "GET", "/readyz?verbose", &OPS).await.text();
@@ -311,7 +311,7 @@ async fn failing_traffic_turns_the_light_and_everything_that_follows_it() {
     lifesigns.flush(Duration::from_secs(5)).unwrap();
     let answer = ask(&app, "GET", "/health/status", &[]).await;
     assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::INTERNAL_SERVER_ERROR, "60"));
-    assert_eq!(answer.json()["detail"]["reason"], "100.0 % of the requests of the last 60 seconds failed");
+    assert_eq!(answer.json()["detail"]["reason"], "100.0 % of the requests in the last 60 seconds failed");
     let status = ask(&app, "GET", "/status", &[]).await;
     assert_eq!(status.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(

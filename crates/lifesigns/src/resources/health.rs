@@ -1,33 +1,109 @@
-//! `/health`: alive, and who am I; in four dialects.
+//! `/health`: alive, and who am I; in the dialects that its consumers read already.
+//!
+//! A dialect is chosen by `Accept`, by `?dialect=NAME` for those that have no media type of their own, and otherwise by
+//! [`crate::Settings::health_dialect`]. Each is a pure function in a file of its own; what they tell is gathered by
+//! [`component`].
+
+mod actuator;
+pub(super) mod component;
+mod health_json;
+mod microprofile;
+mod plain;
+mod xabaril;
 
 use http::StatusCode;
-use lifesigns_model::identity::{IdentityField, NoRevision, Revision, UNKNOWN, uptime_text};
+use lifesigns_model::identity::{NoRevision, Revision};
 use lifesigns_model::light::Light;
-use lifesigns_model::verdict::{Phase, Reason};
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::answer::{Answer, Fault, JSON, PLAIN, time_text};
+use self::actuator::Version;
+use self::component::Subject;
+use super::answer::{Answer, Fault, JSON, PLAIN};
 use super::{Call, negotiate};
+use crate::settings::HealthDialect;
 
 const HEALTH_JSON: &str = "application/health+json";
-const ACTUATOR: &str = "application/vnd.spring-boot.actuator.v3+json";
-const OFFERS: [&str; 4] = ["application/json", HEALTH_JSON, ACTUATOR, "text/plain"];
+const ACTUATOR_3: &str = "application/vnd.spring-boot.actuator.v3+json";
+const ACTUATOR_2: &str = "application/vnd.spring-boot.actuator.v2+json";
+
+/// A dialect, and in which version.
+#[derive(Clone, Copy)]
+enum Form {
+    Dialect(HealthDialect),
+    /// The second version of Actuator's media type.
+    Actuator2,
+}
+
+/// What `Accept` may choose from.
+const OFFERS: [(&str, Form); 5] = [
+    ("application/json", Form::Dialect(HealthDialect::Lifesigns)),
+    (HEALTH_JSON, Form::Dialect(HealthDialect::HealthJson)),
+    (ACTUATOR_3, Form::Dialect(HealthDialect::Actuator)),
+    (ACTUATOR_2, Form::Actuator2),
+    ("text/plain", Form::Dialect(HealthDialect::Text)),
+];
 
 pub(super) fn answer(call: &Call<'_>) -> Answer {
-    if let Some(expected) = query_value(call.parts.uri.query(), "expect") {
+    let query = call.parts.uri.query();
+    if let Some(expected) = query_value(query, "expect") {
         return expect(call, &expected);
     }
-    let light = call.snapshot.verdict.light;
-    let status = if light == Light::Red { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    match negotiate::media_type(&call.parts.headers, &OFFERS) {
-        1 => Answer::new(status, HEALTH_JSON, health_json(call).to_string()),
-        2 => Answer::new(status, ACTUATOR, actuator(call).to_string()),
-        3 => {
-            let word = ["Healthy", "Degraded", "Unhealthy"][light as usize];
-            Answer::new(status, PLAIN, format!("{word}\n"))
+    let form = match query_value(query, "dialect") {
+        None => accepted(call),
+        // A plus sign in a query is a space, and nobody who writes `health+json` there means one.
+        Some(name) => match HealthDialect::from_name(&name.replace(' ', "+")) {
+            Some(dialect) => Form::Dialect(dialect),
+            None => return unknown_dialect(call),
+        },
+    };
+    let subject = call.subject();
+    let status = if subject.light() == Light::Red { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let json = |content_type: &'static str, body: &Value| Answer::new(status, content_type, body.to_string());
+    match form {
+        Form::Actuator2 => json(ACTUATOR_2, &actuator::body(&subject, Version::Two)),
+        Form::Dialect(dialect) => match dialect {
+            HealthDialect::Lifesigns => json(JSON, &Value::Object(plain::body(&subject))),
+            HealthDialect::HealthJson => json(HEALTH_JSON, &health_json::body(&subject)),
+            HealthDialect::Actuator => json(ACTUATOR_3, &actuator::body(&subject, Version::Three)),
+            HealthDialect::MicroProfile => json(JSON, &microprofile::body(&subject)),
+            HealthDialect::Xabaril => json(JSON, &xabaril::body(&subject)),
+            HealthDialect::Text => Answer::new(status, PLAIN, plain::text(&subject)),
+        },
+    }
+}
+
+/// The form that `Accept` likes best; the configured dialect where it does not matter.
+fn accepted(call: &Call<'_>) -> Form {
+    let default = call.state.settings.health_dialect;
+    let media_type = match default {
+        HealthDialect::Lifesigns | HealthDialect::MicroProfile | HealthDialect::Xabaril => "application/json",
+        HealthDialect::HealthJson => HEALTH_JSON,
+        HealthDialect::Actuator => ACTUATOR_3,
+        HealthDialect::Text => "text/plain",
+    };
+    let [first, second, third, fourth, fifth] = OFFERS.map(|(offer, _)| offer);
+    match negotiate::media_type(&call.parts.headers, &[media_type, first, second, third, fourth, fifth]) {
+        0 => Form::Dialect(default),
+        chosen => OFFERS[chosen - 1].1,
+    }
+}
+
+fn unknown_dialect(call: &Call<'_>) -> Answer {
+    let names = HealthDialect::ALL.map(HealthDialect::name).join(", ");
+    let fault = Fault::new(StatusCode::BAD_REQUEST, "bad_dialect");
+    call.fault(&fault.says(format!("`dialect`: there is none of that name; use one of {names}.")))
+}
+
+impl Call<'_> {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            state: self.state,
+            snapshot: &self.snapshot,
+            sees_all: self.may_see_details(),
+            now: self.now,
+            started: self.started(),
         }
-        _ => Answer::new(status, JSON, Value::Object(plain_json(call)).to_string()),
     }
 }
 
@@ -51,115 +127,10 @@ fn expect(call: &Call<'_>, expected: &str) -> Answer {
         }
     });
     let status = if deployed == Some(true) { StatusCode::OK } else { StatusCode::CONFLICT };
-    let mut body = plain_json(call);
+    let mut body = plain::body(&call.subject());
     body.insert("expected".to_owned(), json!(expected.to_string()));
     body.insert("deployed".to_owned(), json!(deployed));
     Answer::new(status, JSON, Value::Object(body).to_string())
-}
-
-fn plain_json(call: &Call<'_>) -> Map<String, Value> {
-    let light = call.snapshot.verdict.light;
-    let mut body = Map::new();
-    body.insert("status".to_owned(), json!(["OK", "DEGRADED", "UNAVAILABLE"][light as usize]));
-    let sees_all = call.may_see_details();
-    for field in IdentityField::ALL {
-        if !sees_all && !call.state.settings.public_identity.contains(&field) {
-            continue;
-        }
-        if let Some(value) = identity_value(call, field) {
-            body.insert(field.name().to_owned(), json!(value));
-        }
-    }
-    body
-}
-
-/// The value of an identity field. What everybody may expect to find says that it is unknown; the rest is left out.
-fn identity_value(call: &Call<'_>, field: IdentityField) -> Option<String> {
-    let identity = &call.state.identity;
-    let or_unknown = |value: &Option<String>| Some(value.clone().unwrap_or_else(|| UNKNOWN.to_owned()));
-    match field {
-        IdentityField::Repo => or_unknown(&identity.repo),
-        IdentityField::Revision => or_unknown(&identity.revision),
-        IdentityField::Version => or_unknown(&identity.version),
-        IdentityField::DeployedAt => or_unknown(&identity.deployed_at.or(call.started()).map(time_text)),
-        IdentityField::Uptime => or_unknown(&call.uptime().map(uptime_text)),
-        IdentityField::BuildType => identity.build_type.clone(),
-        IdentityField::BuildDate => identity.build_date.clone(),
-        IdentityField::Language => identity.language.clone(),
-        IdentityField::Environment => identity.environment.clone(),
-    }
-}
-
-/// draft-inadarei-api-health-check-06.
-fn health_json(call: &Call<'_>) -> Value {
-    let snapshot = &call.snapshot;
-    let word = |light: Light| ["pass", "warn", "fail"][light as usize];
-    let light = snapshot.verdict.light;
-    let time = time_text(call.now.wall);
-    let check = |component_type: &str, value: Value, unit: &str, light: Light| {
-        json!({
-            "componentType": component_type,
-            "observedValue": value,
-            "observedUnit": unit,
-            "status": word(light),
-            "time": time,
-        })
-    };
-    let reason = snapshot.verdict.reason();
-    let light_if = |is_reason: bool| if is_reason { light } else { Light::Green };
-    let of_traffic = matches!(reason, Reason::Failures { .. } | Reason::Unproven);
-    let share = json!(round(snapshot.traffic.failed_share() * 100.0));
-    let mut failures = check("component", share, "percent", light_if(of_traffic));
-    if of_traffic && !snapshot.failing_routes.is_empty() {
-        failures["affectedEndpoints"] = snapshot.failing_routes.iter().map(|route| json!(**route)).collect();
-    }
-    let of_judge = matches!(reason, Reason::Stale { .. });
-    let of_life = matches!(reason, Reason::Starting | Reason::Draining);
-    let requests = json!(snapshot.traffic.exchanges);
-    let age = json!(call.now.since(snapshot.judged).as_secs());
-    let mut checks = json!({
-        "lifecycle:phase": [check("system", json!(snapshot.phase.name()), "phase", light_if(of_life))],
-        "judgement:age": [check("system", age, "s", light_if(of_judge))],
-        "traffic:failures": [failures],
-        "traffic:requests": [check("component", requests, "requests", Light::Green)],
-    });
-    if let Some(uptime) = call.uptime() {
-        checks["uptime"] = json!([check("system", json!(uptime.as_secs()), "s", Light::Green)]);
-    }
-    if let Some(p95) = snapshot.traffic.latency_ms {
-        let light = light_if(matches!(reason, Reason::Slow { .. }));
-        checks["traffic:responseTime"] = json!([check("component", json!(round(p95)), "ms", light)]);
-    }
-    let mut body = json!({"status": word(light)});
-    let shown = |field| call.state.settings.public_identity.contains(&field) || call.may_see_details();
-    if let Some(version) = call.state.identity.version.as_ref().filter(|_| shown(IdentityField::Version)) {
-        body["releaseId"] = json!(version);
-    }
-    body["serviceId"] = json!(&*call.state.name);
-    if light != Light::Green {
-        body["output"] = json!(snapshot.verdict.summary());
-    }
-    body["checks"] = checks;
-    body
-}
-
-/// Spring Boot Actuator, version 3 of its media type.
-fn actuator(call: &Call<'_>) -> Value {
-    let snapshot = &call.snapshot;
-    let light = snapshot.verdict.light;
-    let up_unless = |down: bool| if down { "DOWN" } else { "UP" };
-    let lifecycle = if snapshot.phase == Phase::Ready { "UP" } else { "OUT_OF_SERVICE" };
-    json!({
-        "status": up_unless(light == Light::Red),
-        "components": {
-            "lifecycle": {"status": lifecycle},
-            "traffic": {"status": up_unless(light == Light::Red)},
-        },
-    })
-}
-
-fn round(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 /// The first value of a query parameter.

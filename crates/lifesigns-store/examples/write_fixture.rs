@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use lifesigns_model::store::RollupStore;
-use lifesigns_store::conformance::{PATIENCE, fixture_rows};
+use lifesigns_store::conformance::{PATIENCE, fixture_notes, fixture_rows};
 use lifesigns_store::sqlite::{Options, SqliteStore};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -12,6 +12,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for rows in fixture_rows().chunks(60) {
         store.append(rows.to_vec()).map_err(|_| "the queue is full")?;
         store.flush(PATIENCE)?;
+    }
+    for note in fixture_notes() {
+        store.remember(note)?;
     }
     store.close()?;
     Ok(())

@@ -14,11 +14,11 @@ use lifesigns_model::query::MAX_GROUPS;
 use lifesigns_model::rollup::Rollup;
 use lifesigns_model::series::{Dimension, NOT_APPLICABLE, Series};
 use lifesigns_model::store::{
-    AnyOf, Condition, Filter, Group, GroupBy, GroupKey, Retention, RollupRow, RollupStore, Selected,
-    Selection,
+    AnyOf, Condition, Filter, Group, GroupBy, GroupKey, KeptNote, MAX_NOTE_BYTES, Note, Retention, RollupRow,
+    RollupStore, Selected, Selection,
 };
 
-pub use self::fixture::fixture_rows;
+pub use self::fixture::{fixture_notes, fixture_rows};
 
 /// Long enough for any flush of a store that works.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,6 +55,8 @@ pub fn check(harness: &dyn Harness) {
     a_row_from_far_ahead_expires_nothing(harness);
     minutes_before_the_epoch_count(harness);
     what_was_flushed_is_there_after_reopening(harness);
+    notes_are_kept_by_topic_and_key(harness);
+    notes_that_are_too_long_are_refused(harness);
 }
 
 /// A series of `api` that answered with `status`.
@@ -427,4 +429,44 @@ fn what_was_flushed_is_there_after_reopening(harness: &dyn Harness) {
         let selection = Selection { group_by: vec![GroupBy::Interval(HOUR)], ..everything(0, 300) };
         assert_eq!(select(&*store, &selection).groups, added_up(&rows, &selection), "round {round}");
     }
+}
+
+/// A note that is to be remembered, or with `None` forgotten.
+pub fn note(topic: &str, key: &str, text: Option<&str>) -> Note {
+    Note { topic: topic.into(), key: key.into(), text: text.map(Into::into) }
+}
+
+fn notes_are_kept_by_topic_and_key(harness: &dyn Harness) {
+    let store = harness.open(Retention::default());
+    assert_eq!(store.recall("maintenance").expect("notes"), []);
+    for (topic, key, text) in [
+        ("maintenance", "zebra", Some("1")),
+        ("maintenance", "Café \u{1f980}", Some("")),
+        ("maintenance", "gone", Some("2")),
+        ("maintenance", "", Some("3")),
+        ("incident", "zebra", Some("another topic")),
+        ("maintenance", "zebra", Some("newer")),
+        ("maintenance", "gone", None),
+        ("maintenance", "never there", None),
+    ] {
+        store.remember(note(topic, key, text)).expect("room for a note");
+    }
+    // Rows and notes go the same way.
+    append(&*store, vec![row(1, "orders", 200, 5)]);
+    let expected = [("", "3"), ("Café \u{1f980}", ""), ("zebra", "newer")];
+    let expected = expected.map(|(key, text)| KeptNote { key: key.into(), text: text.into() });
+    assert_eq!(store.recall("maintenance").expect("notes"), expected);
+    let store = harness.reopened(store, Retention::default());
+    assert_eq!(store.recall("maintenance").expect("notes"), expected);
+    assert_eq!(store.recall("incident").expect("notes").len(), 1);
+    assert_eq!(store.recall("Maintenance").expect("notes"), []);
+}
+
+fn notes_that_are_too_long_are_refused(harness: &dyn Harness) {
+    let store = harness.open(Retention::default());
+    let text = "x".repeat(MAX_NOTE_BYTES - 2);
+    store.remember(note("t", "k", Some(&text))).expect("as long as a note may be");
+    store.remember(note("t", "key", Some(&text))).expect_err("longer than that");
+    store.flush(PATIENCE).expect("a flush");
+    assert_eq!(store.recall("t").expect("notes").len(), 1);
 }

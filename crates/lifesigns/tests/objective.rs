@@ -16,7 +16,7 @@ use lifesigns::model::exchange::{FailedBy, Measurement};
 use lifesigns::model::rollup::Rollup;
 use lifesigns::model::series::Series;
 use lifesigns::model::store::{
-    Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError, StoreStatus,
+    KeptNote, Note, Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError, StoreStatus,
 };
 use lifesigns::{Api, Lifesigns, Objective, Scope, Token, TokenHash};
 use lifesigns_store::memory::MemoryStore;
@@ -226,6 +226,14 @@ impl RollupStore for Unwell {
             return Err(StoreError::new("the disk is away"));
         }
         self.inner.select(selection)
+    }
+
+    fn remember(&self, note: Note) -> Result<(), StoreError> {
+        self.inner.remember(note)
+    }
+
+    fn recall(&self, topic: &str) -> Result<Vec<KeptNote>, StoreError> {
+        self.inner.recall(topic)
     }
 
     fn status(&self) -> StoreStatus {

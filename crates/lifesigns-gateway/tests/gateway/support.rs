@@ -170,6 +170,14 @@ impl RollupStore for Ledger {
         Err(StoreError::new("this store answers nothing"))
     }
 
+    fn remember(&self, _note: lifesigns_model::store::Note) -> Result<(), StoreError> {
+        Err(StoreError::new("this store keeps no notes"))
+    }
+
+    fn recall(&self, _topic: &str) -> Result<Vec<lifesigns_model::store::KeptNote>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn status(&self) -> StoreStatus {
         StoreStatus::default()
     }

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::query::{Details, FaultCode};
     use crate::rollup::Rollup;
-    use crate::store::{Group, GroupKey, Rejected, RollupRow, StoreStatus};
+    use crate::store::{Group, GroupKey, KeptNote, Note, Rejected, RollupRow, StoreStatus};
 
     /// Answers every selection with as many groups, and notes how many each was allowed.
     struct Many {
@@ -130,6 +130,14 @@ mod tests {
                 Group { key: key.collect(), count: 1, rollup: Rollup::default() }
             };
             Ok(Selected { groups: (0..self.groups).map(group).collect(), range: selection.range })
+        }
+
+        fn remember(&self, _note: Note) -> Result<(), StoreError> {
+            Err(StoreError::new("this store keeps no notes"))
+        }
+
+        fn recall(&self, _topic: &str) -> Result<Vec<KeptNote>, StoreError> {
+            Ok(Vec::new())
         }
 
         fn status(&self) -> StoreStatus {

@@ -2,7 +2,7 @@
 
 use lifesigns_model::exchange::FailedBy;
 use lifesigns_model::series::{NOT_APPLICABLE, Series};
-use lifesigns_model::store::RollupRow;
+use lifesigns_model::store::{Note, RollupRow};
 
 use super::row_of;
 
@@ -35,4 +35,13 @@ pub fn fixture_rows() -> Vec<RollupRow> {
             row_of(START + offset, series, number as u64 * 997 + 1)
         })
         .collect()
+}
+
+/// Notes, from version 2 on.
+pub fn fixture_notes() -> Vec<Note> {
+    let note = |topic: &str, key: &str, text| Note { topic: topic.into(), key: key.into(), text: Some(text) };
+    vec![
+        note("maintenance", "café", r#"{"reason":"\u00dcbung","since":"2026-01-01T00:00:00Z"}"#.into()),
+        note("maintenance", "orders", "{}".into()),
+    ]
 }

@@ -6,15 +6,16 @@
 
 mod rows;
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lifesigns_model::bucket::{Level, Minute, MinuteRange};
 use lifesigns_model::histogram::DecodeError;
 use lifesigns_model::segment;
 use lifesigns_model::store::{
-    Grouping, Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError, StoreStatus,
+    Grouping, KeptNote, Note, Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError,
+    StoreStatus,
 };
 
 use self::rows::Rows;
@@ -35,6 +36,7 @@ pub struct MemoryStore {
     retention: Retention,
     max_rows: usize,
     kept: Mutex<Kept>,
+    notes: Mutex<BTreeMap<(Arc<str>, Arc<str>), Arc<str>>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +51,7 @@ struct Kept {
 impl MemoryStore {
     /// An empty store that keeps rows as long as `retention` says.
     pub fn new(retention: Retention) -> MemoryStore {
-        MemoryStore { retention, max_rows: DEFAULT_MAX_ROWS, kept: Mutex::default() }
+        MemoryStore { retention, max_rows: DEFAULT_MAX_ROWS, kept: Mutex::default(), notes: Mutex::default() }
     }
 
     /// This store with another cap on the rows of each level. Minutes of the hour that is still open and hours of
@@ -92,6 +94,22 @@ impl RollupStore for MemoryStore {
             }
         }
         Ok(Selected { groups: grouping.finish(), range: plan.range })
+    }
+
+    fn remember(&self, note: Note) -> Result<(), StoreError> {
+        note.check()?;
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        match note.text {
+            Some(text) => notes.insert((note.topic, note.key), text),
+            None => notes.remove(&(note.topic, note.key)),
+        };
+        Ok(())
+    }
+
+    fn recall(&self, topic: &str) -> Result<Vec<KeptNote>, StoreError> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_topic = notes.iter().filter(|((of, _), _)| **of == *topic);
+        Ok(of_topic.map(|((_, key), text)| KeptNote { key: key.clone(), text: text.clone() }).collect())
     }
 
     fn status(&self) -> StoreStatus {

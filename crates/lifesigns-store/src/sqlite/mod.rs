@@ -36,14 +36,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use lifesigns_model::store::{
-    Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError, StoreStatus,
+    KeptNote, Note, Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError, StoreStatus,
 };
 
 pub use self::read::SqliteReader;
 
 use self::error::explain;
 use self::lock::WriterLock;
-use self::queue::{Queue, Unflushed};
+use self::queue::{Queue, Unflushed, Unqueued};
 use self::write::Database;
 use self::writer::{Gauges, Writer};
 
@@ -191,6 +191,18 @@ impl RollupStore for SqliteStore {
 
     fn select(&self, selection: &Selection) -> Result<Selected, StoreError> {
         self.reader.select(selection)
+    }
+
+    fn remember(&self, note: Note) -> Result<(), StoreError> {
+        note.check()?;
+        self.queue.remember(note).map_err(|unqueued| match unqueued {
+            Unqueued::Full => StoreError::new("too many notes wait to be written; the disk is slow or full"),
+            Unqueued::Over => StoreError::new(THREAD_GONE),
+        })
+    }
+
+    fn recall(&self, topic: &str) -> Result<Vec<KeptNote>, StoreError> {
+        self.reader.recall(topic)
     }
 
     fn status(&self) -> StoreStatus {

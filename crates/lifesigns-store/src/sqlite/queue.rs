@@ -1,4 +1,4 @@
-//! What waits for the writing thread: rows, and whoever waits until they are safe.
+//! What waits for the writing thread: rows, notes, and whoever waits until they are safe.
 //!
 //! Batches are numbered in the order in which they come. A flush is the wish that the newest batch of that moment
 //! be written, so however many ask, none of them takes room.
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use lifesigns_model::store::{Rejected, RollupRow};
+use lifesigns_model::store::{MAX_QUEUED_NOTES, Note, Rejected, RollupRow};
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -21,7 +21,9 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    batches: VecDeque<Vec<RollupRow>>,
+    batches: VecDeque<Batch>,
+    /// Notes in `batches`.
+    notes: usize,
     /// Rows in `batches`, and those that the thread has taken and not yet merged.
     rows: usize,
     /// Number of the newest batch.
@@ -39,6 +41,13 @@ struct State {
     over: bool,
 }
 
+/// What comes at once.
+#[derive(Debug)]
+pub(super) enum Batch {
+    Rows(Vec<RollupRow>),
+    Note(Note),
+}
+
 /// The last attempt that failed: what it would have written, and for which flushes.
 #[derive(Debug)]
 struct Failure {
@@ -50,11 +59,20 @@ struct Failure {
 /// What the thread takes at once.
 #[derive(Debug)]
 pub(super) struct Taken {
-    pub(super) batches: Vec<Vec<RollupRow>>,
+    pub(super) batches: Vec<Batch>,
     /// Whether somebody waits for an attempt to write.
     pub(super) asked: bool,
     /// Whether more can come.
     pub(super) open: bool,
+}
+
+/// Why a note was not taken.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Unqueued {
+    /// Too many wait.
+    Full,
+    /// Nobody writes any more.
+    Over,
 }
 
 /// Why a flush was not granted.
@@ -82,7 +100,24 @@ impl Queue {
         }
         state.rows += rows.len();
         state.appended += 1;
-        state.batches.push_back(rows);
+        state.batches.push_back(Batch::Rows(rows));
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Adds a note unless there are too many already, or nobody takes them any more: says then whether it can be tried
+    /// again.
+    pub(super) fn remember(&self, note: Note) -> Result<(), Unqueued> {
+        let mut state = self.state();
+        if state.over || state.closed {
+            return Err(Unqueued::Over);
+        }
+        if state.notes >= MAX_QUEUED_NOTES {
+            return Err(Unqueued::Full);
+        }
+        state.notes += 1;
+        state.appended += 1;
+        state.batches.push_back(Batch::Note(note));
         self.work.notify_one();
         Ok(())
     }
@@ -146,7 +181,10 @@ impl Queue {
         while rows < enough
             && let Some(batch) = state.batches.pop_front()
         {
-            rows += batch.len();
+            match &batch {
+                Batch::Rows(batch) => rows += batch.len(),
+                Batch::Note(_) => state.notes -= 1,
+            }
             state.taken += 1;
             batches.push(batch);
         }
@@ -259,6 +297,24 @@ mod tests {
             assert_eq!(flush.join().unwrap(), Err(Unflushed::Over));
         });
         queue.append(batch(1)).unwrap_err();
+    }
+
+    #[test]
+    fn notes_take_their_turn_and_have_a_bound() {
+        let queue = Queue::new(1);
+        let note = || Note { topic: "t".into(), key: "k".into(), text: None };
+        queue.append(batch(1)).unwrap();
+        for _ in 0..MAX_QUEUED_NOTES {
+            assert_eq!(queue.remember(note()), Ok(()));
+        }
+        assert_eq!(queue.remember(note()), Err(Unqueued::Full));
+        assert_eq!(queue.flush(Duration::ZERO), Err(Unflushed::TooSlow), "notes are flushed as rows are");
+        assert_eq!(queue.take(None, 100).batches.len(), 1 + MAX_QUEUED_NOTES);
+        queue.merged(1);
+        queue.written();
+        assert_eq!(queue.remember(note()), Ok(()));
+        queue.close();
+        assert_eq!(queue.remember(note()), Err(Unqueued::Over));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use lifesigns_model::rollup::Rollup;
 use lifesigns_model::segment;
 use lifesigns_model::series::{Dimension, Series};
 use lifesigns_model::store::{
-    AnyOf, Condition, Filter, Group, GroupBy, GroupKey, Selected, Selection, StoreError,
+    AnyOf, Condition, Filter, Group, GroupBy, GroupKey, KeptNote, Selected, Selection, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -47,21 +47,32 @@ impl SqliteReader {
     /// When the file cannot be read; the message says what can be done about it. When there would be more groups
     /// than the selection allows.
     pub fn select(&self, selection: &Selection) -> Result<Selected, StoreError> {
-        // The lock is held only to take a connection and to give it back, so selections run side by side.
+        let selected = self.read(|reader| reader.select(selection))?;
+        selected.ok_or_else(|| StoreError::too_many_groups(selection.max_groups))
+    }
+
+    /// All notes under a topic. See [`RollupStore::recall`](lifesigns_model::store::RollupStore::recall).
+    ///
+    /// # Errors
+    /// When the file cannot be read; the message says what can be done about it.
+    pub fn recall(&self, topic: &str) -> Result<Vec<KeptNote>, StoreError> {
+        self.read(|reader| reader.recall(topic))
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&mut Reader) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        // The lock is held only to take a connection and to give it back, so readers run side by side.
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = match idle {
             Some(reader) => reader,
             None => Reader::open(&self.path, self.busy_timeout)?,
         };
-        let selected = reader
-            .select(selection)
-            .map_err(|error| explain(&self.path, "the store could not be read", error))?;
-        let selected = selected.ok_or_else(|| StoreError::too_many_groups(selection.max_groups));
+        let found =
+            read(&mut reader).map_err(|error| explain(&self.path, "the store could not be read", error))?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_CONNECTIONS {
             idle.push(reader);
         }
-        selected
+        Ok(found)
     }
 
     /// Closes the connections that are not in use.
@@ -81,6 +92,14 @@ struct Reader {
 impl Reader {
     fn open(path: &Path, busy_timeout: Duration) -> Result<Reader, StoreError> {
         Ok(Reader { connection: open_for_reading(path, busy_timeout)?, known: HashMap::new() })
+    }
+
+    fn recall(&self, topic: &str) -> rusqlite::Result<Vec<KeptNote>> {
+        let sql = "SELECT key, text FROM note WHERE topic = ?1 ORDER BY key";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let notes =
+            statement.query_map([topic], |row| Ok(KeptNote { key: row.get(0)?, text: row.get(1)? }))?;
+        notes.collect()
     }
 
     /// `None` when there would be more groups than the selection allows.

@@ -20,7 +20,8 @@ pub(super) const PAGE_SIZE: u64 = 8192;
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each brings a file from the version of its index to the next. Never changed once released.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001-rollups.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001-rollups.sql"), include_str!("migrations/0002-notes.sql")];
 
 /// The write-ahead log is cut back to this after a transaction that made it longer.
 const LOG_BYTES_KEPT: i64 = 64 << 20;

@@ -1,6 +1,6 @@
 //! What one transaction writes: rows, the hours and days that they close, and the watermarks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use lifesigns_model::bucket::{Level, Minute, MinuteRange};
@@ -17,6 +17,9 @@ use crate::timeline::Timeline;
 
 /// Rows that are to be written, merged.
 pub(super) type Pending = HashMap<(Minute, Arc<Series>), Rollup>;
+
+/// Notes that are to be written, by topic and key; `None` is to be removed.
+pub(super) type Notes = BTreeMap<(Arc<str>, Arc<str>), Option<Arc<str>>>;
 
 /// Series whose numbers are remembered; past it all are forgotten and looked up again.
 const MAX_KNOWN_SERIES: usize = 100_000;
@@ -52,13 +55,13 @@ impl Database {
         &self.timeline
     }
 
-    /// Adds all rows in one transaction, which also closes what they close. All or nothing is written. Returns how
+    /// Adds all rows and notes in one transaction, which also closes what the rows close. All or nothing is written. Returns how
     /// many exchanges were in rows that are past every retention.
-    pub(super) fn write(&mut self, pending: &Pending) -> rusqlite::Result<u64> {
+    pub(super) fn write(&mut self, pending: &Pending, notes: &Notes) -> rusqlite::Result<u64> {
         if self.known.len() > MAX_KNOWN_SERIES {
             self.known.clear();
         }
-        let written = self.write_transaction(pending);
+        let written = self.write_transaction(pending, notes);
         if written.is_err() {
             // The transaction may have given out numbers that no longer stand for anything.
             self.known.clear();
@@ -73,7 +76,7 @@ impl Database {
         self.known.clear();
     }
 
-    fn write_transaction(&mut self, pending: &Pending) -> rusqlite::Result<(Timeline, u64)> {
+    fn write_transaction(&mut self, pending: &Pending, notes: &Notes) -> rusqlite::Result<(Timeline, u64)> {
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let mut too_old = 0;
         let mut keyed = Vec::with_capacity(pending.len());
@@ -110,9 +113,24 @@ impl Database {
         if timeline != self.timeline {
             save_timeline(&transaction, &timeline)?;
         }
+        write_notes(&transaction, notes)?;
         transaction.commit()?;
         Ok((timeline, too_old))
     }
+}
+
+fn write_notes(transaction: &Transaction<'_>, notes: &Notes) -> rusqlite::Result<()> {
+    for ((topic, key), text) in notes {
+        match text {
+            Some(text) => transaction
+                .prepare_cached("INSERT OR REPLACE INTO note (topic, key, text) VALUES (?1, ?2, ?3)")?
+                .execute((topic, key, text))?,
+            None => transaction
+                .prepare_cached("DELETE FROM note WHERE topic = ?1 AND key = ?2")?
+                .execute((topic, key))?,
+        };
+    }
+    Ok(())
 }
 
 /// The table of a level within a transaction.

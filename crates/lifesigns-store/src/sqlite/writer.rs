@@ -1,6 +1,6 @@
 //! The thread that owns the connection for writing.
 //!
-//! Whoever appends puts rows into its queue and goes on. The thread takes all that has come, merges it and writes
+//! Whoever appends puts rows or notes into its queue and goes on. The thread takes all that has come, merges it and writes
 //! it in one transaction. When that fails, it keeps the rows and tries again: each second, and whenever somebody
 //! flushes. It ends when the queue is closed, after a last attempt to write.
 
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use lifesigns_model::bucket::Level;
 use lifesigns_model::rollup::Rollup;
-use lifesigns_model::store::RollupRow;
+use lifesigns_model::store::{MAX_QUEUED_NOTES, Note, RollupRow};
 
 use super::error::{chain, explain};
-use super::queue::Queue;
+use super::queue::{Batch, Queue};
 use super::upkeep;
-use super::write::{Database, Pending};
+use super::write::{Database, Notes, Pending};
 
 /// Time between attempts while writing fails.
 const RETRY: Duration = Duration::from_secs(1);
@@ -46,6 +46,7 @@ pub(super) struct Writer {
     gauges: Arc<Gauges>,
     max_held_rows: usize,
     pending: Pending,
+    notes: Notes,
     /// When the last attempt failed; `None` while writing works.
     failed_at: Option<Instant>,
     upkeep_due: bool,
@@ -64,6 +65,7 @@ impl Writer {
             gauges,
             max_held_rows,
             pending: Pending::new(),
+            notes: Notes::new(),
             failed_at: None,
             // Something may have been left over when the last process ended.
             upkeep_due: true,
@@ -77,17 +79,22 @@ impl Writer {
                 None => self.upkeep_due.then_some(Duration::ZERO),
             };
             let taken = queue.take(patience, ROWS_A_TRANSACTION);
-            for rows in taken.batches {
-                let count = rows.len();
-                self.merge(rows);
-                queue.merged(count);
+            for batch in taken.batches {
+                match batch {
+                    Batch::Rows(rows) => {
+                        let count = rows.len();
+                        self.merge(rows);
+                        queue.merged(count);
+                    }
+                    Batch::Note(note) => self.keep(note),
+                }
             }
             let due = self.failed_at.is_none_or(|at| at.elapsed() >= RETRY);
-            if !self.pending.is_empty() && (due || taken.asked || !taken.open) {
+            if self.has_more() && (due || taken.asked || !taken.open) {
                 self.write();
             }
             match &*self.gauges.last_error() {
-                Some(text) if !self.pending.is_empty() => queue.failed(text.clone()),
+                Some(text) if self.has_more() => queue.failed(text.clone()),
                 _ => queue.written(),
             }
             if !taken.open {
@@ -98,6 +105,21 @@ impl Writer {
                 self.keep_up();
             }
         }
+    }
+
+    /// Whether there is something to write.
+    fn has_more(&self) -> bool {
+        !self.pending.is_empty() || !self.notes.is_empty()
+    }
+
+    /// The newest note counts. While writing fails, no more are held than could be queued.
+    fn keep(&mut self, note: Note) {
+        let key = (note.topic, note.key);
+        if self.notes.len() >= MAX_QUEUED_NOTES && !self.notes.contains_key(&key) {
+            tracing::error!(topic = &*key.0, key = &*key.1, "a note is lost: too many wait for the store");
+            return;
+        }
+        self.notes.insert(key, note.text);
     }
 
     fn merge(&mut self, rows: Vec<RollupRow>) {
@@ -117,7 +139,7 @@ impl Writer {
     fn write(&mut self) {
         let kept_from = |database: &Database| Level::ALL.map(|level| database.timeline().kept_from(level));
         let before = kept_from(&self.database);
-        match self.database.write(&self.pending) {
+        match self.database.write(&self.pending, &self.notes) {
             Ok(too_old) => {
                 self.upkeep_due |= kept_from(&self.database) != before;
                 if too_old > 0 {
@@ -128,6 +150,7 @@ impl Writer {
                     );
                 }
                 self.pending.clear();
+                self.notes.clear();
                 self.gauges.held_rows.store(0, Relaxed);
                 if self.failed_at.take().is_some() {
                     *self.gauges.last_error() = None;
@@ -164,6 +187,10 @@ impl Writer {
         if lost > 0 {
             self.gauges.dropped_exchanges.fetch_add(lost, Relaxed);
             tracing::error!(exchanges = lost, "the store was closed before these could be written");
+        }
+        if !self.notes.is_empty() {
+            let notes = self.notes.len();
+            tracing::error!(notes, "the store was closed before these could be written");
         }
     }
 }

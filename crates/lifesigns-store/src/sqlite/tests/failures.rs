@@ -78,17 +78,34 @@ fn a_series_whose_entry_was_rolled_back_gets_a_number_of_its_own() {
         let row = row(1, api, 200, 5);
         [((row.minute, row.series), row.rollup)].into()
     };
+    let none = write::Notes::new();
     let fail = "CREATE TEMP TRIGGER fail BEFORE INSERT ON minute_rows BEGIN SELECT raise(ABORT, 'no'); END";
     database.connection().execute_batch(fail).unwrap();
-    database.write(&pending("first")).unwrap_err();
+    database.write(&pending("first"), &none).unwrap_err();
     database.connection().execute_batch("DROP TRIGGER fail").unwrap();
-    database.write(&pending("second")).unwrap();
-    database.write(&pending("first")).unwrap();
+    database.write(&pending("second"), &none).unwrap();
+    database.write(&pending("first"), &none).unwrap();
     drop(database);
     let by_api = vec![GroupBy::Dimension(lifesigns_model::series::Dimension::Api)];
     let selection = Selection { group_by: by_api, ..everything(0, 9) };
     let rows = [row(1, "first", 200, 5), row(1, "second", 200, 5)];
     assert_eq!(open(&place.path).select(&selection).unwrap().groups, added_up(&rows, &selection));
+}
+
+#[test]
+fn notes_wait_while_the_file_is_locked() {
+    let place = place();
+    let options = Options { busy_timeout: Duration::ZERO, ..Options::default() };
+    let store = SqliteStore::open(&place.path, options).unwrap();
+    let other = Connection::open(&place.path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    store.remember(conformance::note("maintenance", "orders", Some("one"))).unwrap();
+    store.remember(conformance::note("maintenance", "orders", Some("two"))).unwrap();
+    store.flush(PATIENCE).unwrap_err();
+    assert_eq!(store.recall("maintenance").unwrap(), []);
+    other.execute_batch("ROLLBACK").unwrap();
+    store.flush(PATIENCE).unwrap();
+    assert_eq!(&*store.recall("maintenance").unwrap()[0].text, "two");
 }
 
 #[test]

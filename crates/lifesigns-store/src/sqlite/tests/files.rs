@@ -7,12 +7,27 @@ use lifesigns_model::series::Dimension;
 
 use super::*;
 
-const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/store-v1.db");
+/// Files that the versions wrote, from the first on.
+const FIXTURES: [&str; schema::VERSION as usize] = [
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/store-v1.db"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/store-v2.db"),
+];
 
 #[test]
-fn a_file_of_version_1_is_read_to_the_last_count() {
-    let place = place();
-    fs::copy(FIXTURE, &place.path).unwrap();
+fn a_file_of_every_version_is_read_to_the_last_count() {
+    for (version, fixture) in (1..).zip(FIXTURES) {
+        let place = place();
+        fs::copy(fixture, &place.path).unwrap();
+        read_to_the_last_count(&place);
+        let notes = conformance::fixture_notes();
+        let kept = open(&place.path).recall("maintenance").unwrap();
+        let kept: Vec<_> = kept.into_iter().map(|note| (note.key, Some(note.text))).collect();
+        let expected: Vec<_> = notes.into_iter().map(|note| (note.key, note.text)).collect();
+        assert_eq!(kept, if version == 1 { vec![] } else { expected }, "version {version}");
+    }
+}
+
+fn read_to_the_last_count(place: &Place) {
     let rows = conformance::fixture_rows();
     let first = rows[0].minute.number();
     let store = open(&place.path);
@@ -42,7 +57,7 @@ fn a_newer_file_is_refused_and_left_as_it_is() {
         SqliteStore::open(&place.path, Options::default()).unwrap_err(),
         SqliteStore::open_read_only(&place.path).unwrap_err(),
     ] {
-        assert!(error.to_string().contains("written by a newer Lifesigns (file version 2"), "{error}");
+        assert!(error.to_string().contains("written by a newer Lifesigns (file version 3"), "{error}");
     }
     assert_eq!(fs::read(&place.path).unwrap(), before);
 }

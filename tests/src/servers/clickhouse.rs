@@ -1,7 +1,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::{PASSWORD, Place, Recipe, USER};
+use super::{PASSWORD, Place, Recipe, USER, system_program};
 
 pub(super) const RECIPE: Recipe =
     Recipe { prepare, commands, ready: "Ready for connections", url: ("http", "/default"), clean: |_| {} };
@@ -45,7 +45,7 @@ fn prepare(place: &Place) {
 }
 
 fn commands(place: &Place) -> Vec<Command> {
-    let mut server = Command::new("clickhouse-server");
+    let mut server = system_program("clickhouse-server");
     server.arg(format!("--config-file={}", place.folder.join("config.xml").display()));
     vec![server]
 }

@@ -71,7 +71,7 @@ pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<
 /// By a health resource, or by the API that it is for; in that case it is recorded.
 async fn answer(worker: &Worker, client: &Client, request: Request<Incoming>) -> Answer {
     client.watch.end(Wait::RequestHead);
-    let request_id: HeaderValue = request_id(request.headers()).to_header();
+    let request_id: HeaderValue = request_id(request.headers()).into_header();
     let own = |response: Response<Full<Bytes>>| {
         response.map(|body| AnswerBody::new(Content::Own(body), client.watch.clone()))
     };

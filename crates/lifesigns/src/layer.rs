@@ -80,7 +80,13 @@ where
         let path = normalize_path(request.uri().path());
         let resource = self.api.resource(&path, Listener::Public);
         if let Some(resource) = resource.or_else(|| self.lifesigns.shared_resource(&path, Listener::Public)) {
-            let (api, caller) = (self.api.clone(), caller(&request, Listener::Public));
+            let caller = caller(&request, Listener::Public);
+            drop(path);
+            let (parts, body) = request.into_parts();
+            if let Some(response) = resources::answer_at_once(&self.api, &resource, caller, &parts) {
+                return ServiceFuture::Answered { response: Some(response) };
+            }
+            let (api, request) = (self.api.clone(), Request::from_parts(parts, body));
             let answer = async move { resources::answer(&api, resource, caller, request).await };
             return ServiceFuture::Resource { answer: Box::pin(answer) };
         }
@@ -120,7 +126,9 @@ pin_project! {
     #[project = ServiceFutureProjection]
     #[allow(missing_docs)]
     pub enum ServiceFuture<F> {
-        /// A health resource.
+        /// A health resource that was answered at once; `None` once the answer has been given.
+        Answered { response: Option<Response<Full<Bytes>>> },
+        /// A health resource that takes its time.
         Resource { answer: Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>> },
         /// The service inside.
         Inner { #[pin] future: F, exchange: Option<Exchange> },
@@ -136,6 +144,11 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
+            ServiceFutureProjection::Answered { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(response.map(|body| ServiceBody::Resource { body }))),
+                // Nobody polls a future again after its end; who does gets nothing.
+                None => Poll::Pending,
+            },
             ServiceFutureProjection::Resource { answer } => {
                 let response = ready!(answer.as_mut().poll(context));
                 Poll::Ready(Ok(response.map(|body| ServiceBody::Resource { body })))

@@ -110,7 +110,7 @@ struct Call<'a> {
     resource: &'a Resource,
     caller: Caller,
     parts: &'a Parts,
-    request_id: &'a RequestId,
+    request_id: RequestId,
     now: Moment,
     snapshot: Arc<Snapshot>,
 }
@@ -129,69 +129,103 @@ where
     B: Body,
 {
     let (parts, body) = request.into_parts();
-    let request_id = request_id(&parts.headers);
-    let state = api.state();
-    let now = api.process.time.now();
-    let call = Call {
-        api,
-        state,
-        resource: &resource,
-        caller,
-        parts: &parts,
-        request_id: &request_id,
-        now,
-        snapshot: state.snapshot.load_full().at(now),
-    };
-    let counter = match resource.target {
-        Target::Forced(_) => &state.forced_requests,
-        _ => &state.resource_requests[resource.kind as usize],
-    };
-    counter.fetch_add(1, Ordering::Relaxed);
-    tracing::debug!(
-        request_id = request_id.as_str(),
-        traceparent = call.trace_parent(),
-        api = &*state.name,
-        resource = resource.kind.name(),
-        method = %parts.method,
-        "health resource asked for"
-    );
+    let call = Call::begin(api, &resource, caller, &parts);
     let (answer, allowance) = call.answer(body).await;
-    answer.finish(&call, allowance)
+    answer.finish(call, allowance)
+}
+
+/// As [`answer`] does, where nothing has to be waited for. `None` for a resource that may take its time.
+pub(crate) fn answer_at_once(
+    api: &Api,
+    resource: &Resource,
+    caller: Caller,
+    parts: &Parts,
+) -> Option<Response<Full<Bytes>>> {
+    if resource.kind.may_take_time() {
+        return None;
+    }
+    let call = Call::begin(api, resource, caller, parts);
+    let (answer, allowance) = match call.admit() {
+        Ok(allowance) => (call.answer_from_snapshot(), allowance),
+        Err(refusal) => refusal,
+    };
+    Some(answer.finish(call, allowance))
+}
+
+impl<'a> Call<'a> {
+    /// Counts and logs a request.
+    fn begin(api: &'a Api, resource: &'a Resource, caller: Caller, parts: &'a Parts) -> Call<'a> {
+        let state = api.state();
+        let now = api.process.time.now();
+        let request_id = request_id(&parts.headers);
+        let snapshot = state.snapshot.load_full().at(now);
+        let call = Call { api, state, resource, caller, parts, request_id, now, snapshot };
+        let counter = match resource.target {
+            Target::Forced(_) => &state.forced_requests,
+            _ => &state.resource_requests[resource.kind as usize],
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(
+            request_id = call.request_id.as_str(),
+            traceparent = call.trace_parent(),
+            api = &*state.name,
+            resource = resource.kind.name(),
+            method = %parts.method,
+            "health resource asked for"
+        );
+        call
+    }
 }
 
 impl Call<'_> {
     async fn answer<B: Body>(&self, body: B) -> (Answer, Option<Allowance>) {
+        let allowance = match self.admit() {
+            Ok(allowance) => allowance,
+            Err(refusal) => return refusal,
+        };
+        let answer = match (self.resource.kind, &self.resource.target) {
+            (ResourceKind::HealthDetails, _) => details::answer(self).await,
+            (ResourceKind::Analytics, Target::Query { organization }) => {
+                analytics::answer(self, organization, body).await
+            }
+            (ResourceKind::Metrics, _) => metrics::answer(self).await,
+            _ => self.answer_from_snapshot(),
+        };
+        (answer, allowance)
+    }
+
+    /// What is left to the caller, where a limit is set; or the answer to a request that goes no further.
+    fn admit(&self) -> Result<Option<Allowance>, (Answer, Option<Allowance>)> {
         if self.parts.method == Method::OPTIONS {
-            return (self.options(), None);
+            return Err((self.options(), None));
         }
         let granted = self.scope().map(|scope| self.api.process.access.check(&self.parts.headers, scope));
         let allowance =
             self.take_allowance(granted.as_ref().and_then(|granted| granted.as_ref().ok().copied()));
         if let Some(allowance) = allowance.filter(|allowance| !allowance.allowed) {
-            return (self.too_many(allowance), Some(allowance));
+            return Err((self.too_many(allowance), Some(allowance)));
         }
         if let Some(Err(denied)) = granted {
-            return (self.denied(denied), allowance);
+            return Err((self.denied(denied), allowance));
         }
         if !self.methods().contains(&self.parts.method) {
             let fault = Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
                 .says(format!("Use one of: {}.", self.allowed_methods()));
-            return (self.fault(&fault).header(ALLOW, &self.allowed_methods()), allowance);
+            return Err((self.fault(&fault).header(ALLOW, &self.allowed_methods()), allowance));
         }
-        let answer = match (self.resource.kind, &self.resource.target) {
+        Ok(allowance)
+    }
+
+    /// The answer of a resource that takes no time.
+    fn answer_from_snapshot(&self) -> Answer {
+        match (self.resource.kind, &self.resource.target) {
             (ResourceKind::Status, _) => status::answer(self),
             (ResourceKind::Health, _) => health::answer(self),
             (ResourceKind::HealthStatus, Target::Forced(code)) => health_status::forced(self, code),
             (ResourceKind::HealthStatus, _) => health_status::answer(self),
             (ResourceKind::Livez | ResourceKind::Readyz | ResourceKind::Startupz, _) => probes::answer(self),
-            (ResourceKind::HealthDetails, _) => details::answer(self).await,
-            (ResourceKind::Analytics, Target::Query { organization }) => {
-                analytics::answer(self, organization, body).await
-            }
-            (ResourceKind::Analytics, _) => self.fault(&Fault::new(StatusCode::NOT_FOUND, "not_found")),
-            (ResourceKind::Metrics, _) => metrics::answer(self).await,
-        };
-        (answer, allowance)
+            _ => self.fault(&Fault::new(StatusCode::NOT_FOUND, "not_found")),
+        }
     }
 
     fn methods(&self) -> &'static [Method] {

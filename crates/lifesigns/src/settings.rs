@@ -81,6 +81,11 @@ impl ResourceKind {
     pub const fn is_shared(self) -> bool {
         matches!(self, ResourceKind::Analytics | ResourceKind::Metrics)
     }
+
+    /// Whether its answer is made on a thread that may block, rather than at once from a snapshot.
+    pub(crate) const fn may_take_time(self) -> bool {
+        matches!(self, ResourceKind::HealthDetails | ResourceKind::Analytics | ResourceKind::Metrics)
+    }
 }
 
 /// In which words `/health` answers.

@@ -17,7 +17,6 @@ use super::{Call, encoding, health_status, negotiate};
 use crate::limit::Allowance;
 use crate::settings::ResourceKind;
 
-const X_REQUEST_ID_HEADER: HeaderName = HeaderName::from_static(X_REQUEST_ID);
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
@@ -88,13 +87,12 @@ impl Answer {
     }
 
     /// The response to this request: common headers, content coding, no body for HEAD.
-    pub(super) fn finish(self, call: &Call<'_>, allowance: Option<Allowance>) -> Response<Full<Bytes>> {
+    pub(super) fn finish(self, call: Call<'_>, allowance: Option<Allowance>) -> Response<Full<Bytes>> {
         let is_head = call.parts.method == Method::HEAD;
         let coding = negotiate::coding(&call.parts.headers).filter(|_| !self.body.is_empty());
         let answer = if is_head { self } else { self.encoded(coding) };
-        let Answer { status, content_type, mut headers, mut body, coding: made } = answer;
+        let Answer { status, content_type, mut headers, body, coding: made } = answer;
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_REQUEST_ID_HEADER, call.request_id.to_header());
         let vary = if call.state.settings.allowed_origins.is_empty() {
             "Accept, Accept-Encoding"
         } else {
@@ -126,10 +124,9 @@ impl Answer {
         if let Some(coding) = if is_head { coding } else { made } {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         }
-        if is_head {
-            body.clear();
-        }
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        headers.insert(X_REQUEST_ID, call.request_id.into_header());
+        let body = if is_head { Bytes::new() } else { Bytes::from(body) };
+        let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response

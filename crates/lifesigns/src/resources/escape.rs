@@ -24,6 +24,19 @@ impl fmt::Display for Markup<'_> {
     }
 }
 
+/// Appends text as a string of JSON, in its quotes.
+pub(super) fn push_quoted(json: &mut String, text: &str) {
+    // A fold, because it is done on many bytes at a time.
+    let is_plain = |plain, byte: u8| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\');
+    if text.bytes().fold(true, is_plain) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        json.push_str(&serde_json::Value::from(text).to_string());
+    }
+}
+
 /// Text for the value of a Prometheus label: backslash, quote and line feed are escaped.
 pub(super) struct Label<'a>(pub(super) &'a str);
 
@@ -61,5 +74,14 @@ mod tests {
         assert_eq!(Markup("<b a='\"'>&\x1b").to_string(), "&lt;b a=&#39;&quot;&#39;&gt;&amp;\u{fffd}");
         assert_eq!(Label("a\"b\\c\nd").to_string(), "a\\\"b\\\\c\\nd");
         assert_eq!(Line("a\x1b[31m\r\nb").to_string(), "a\u{fffd}[31m\u{fffd}\u{fffd}b");
+    }
+
+    #[test]
+    fn strings_of_json_are_as_serde_writes_them() {
+        for text in ["", "plain, é", "a\"b", "a\\b", "\x1f\n\x01", "\x7f\u{2028}"] {
+            let mut json = String::new();
+            push_quoted(&mut json, text);
+            assert_eq!(json, serde_json::Value::from(text).to_string());
+        }
     }
 }

@@ -4,10 +4,9 @@ use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, StatusCode};
 use lifesigns_model::identity::UNKNOWN;
 use lifesigns_model::light::Light;
-use serde_json::json;
 
 use super::answer::{Answer, Fault, JSON, PLAIN};
-use super::escape::{Line, Markup};
+use super::escape::{Line, Markup, push_quoted};
 use super::{Call, negotiate};
 
 const FORCED: HeaderName = HeaderName::from_static("x-lifesigns-forced");
@@ -82,11 +81,19 @@ pub(super) fn represent(call: &Call<'_>, status: StatusCode, reason: &str) -> An
         (_, 3) => (XML, xml(light, message, environment, reason, request_id)),
         (_, 4) => (APPLICATION_XML, xml(light, message, environment, reason, request_id)),
         _ => {
-            let body = json!({
-                "summary": {"status": light.name(), "message": message},
-                "detail": {"environment": environment, "reason": reason, "requestId": request_id},
-            });
-            (JSON, body.to_string())
+            let mut text = String::with_capacity(256);
+            text.push_str("{\"summary\":{\"status\":");
+            push_quoted(&mut text, light.name());
+            text.push_str(",\"message\":");
+            push_quoted(&mut text, message);
+            text.push_str("},\"detail\":{\"environment\":");
+            push_quoted(&mut text, environment);
+            text.push_str(",\"reason\":");
+            push_quoted(&mut text, reason);
+            text.push_str(",\"requestId\":");
+            push_quoted(&mut text, request_id);
+            text.push_str("}}");
+            (JSON, text)
         }
     };
     let answer = Answer::new(status, content_type, body);

@@ -28,12 +28,17 @@ impl Coding {
 
 /// Index of the media type among `offers` that the client likes best; among equals the first offer. An `Accept`
 /// that matches none of them, or none at all, gets the first.
-pub(super) fn media_type(headers: &HeaderMap, offers: &[&str]) -> usize {
-    let wanted = elements(headers, ACCEPT);
+pub(super) fn media_type<const N: usize>(headers: &HeaderMap, offers: &[&str; N]) -> usize {
+    // For each offer what the most specific range says that matches it.
+    let mut found = [(0, 0); N];
+    for (range, quality) in elements(headers, ACCEPT) {
+        for (found, offer) in found.iter_mut().zip(offers) {
+            *found = (*found).max((specificity(range, offer), quality));
+        }
+    }
     let mut best = (0, 0);
-    for (index, offer) in offers.iter().enumerate() {
-        let quality = quality_of(&wanted, offer);
-        if quality > best.1 {
+    for (index, (specificity, quality)) in found.into_iter().enumerate() {
+        if specificity > 0 && quality > best.1 {
             best = (index, quality);
         }
     }
@@ -42,7 +47,10 @@ pub(super) fn media_type(headers: &HeaderMap, offers: &[&str]) -> usize {
 
 /// The coding that the client likes best; `None` is identity. Codings must be asked for by name.
 pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
-    let wanted = elements(headers, ACCEPT_ENCODING);
+    let wanted: Vec<_> = elements(headers, ACCEPT_ENCODING).collect();
+    if wanted.is_empty() {
+        return None;
+    }
     let quality =
         |name: &str| wanted.iter().find(|(value, _)| value.eq_ignore_ascii_case(name)).map(|found| found.1);
     let mut best: Option<(Coding, u16)> = None;
@@ -66,26 +74,23 @@ pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
     }
 }
 
-/// Quality of `offer` in thousandths: that of the most specific range that matches it.
-fn quality_of(wanted: &[(&str, u16)], offer: &str) -> u16 {
-    let kind = offer.split('/').next().unwrap_or_default();
-    let specificity = |range: &str| {
-        let mut parts = range.splitn(2, '/');
-        match (parts.next(), parts.next()) {
-            _ if range.eq_ignore_ascii_case(offer) => Some(3),
-            (Some(range_kind), Some("*")) if range_kind.eq_ignore_ascii_case(kind) => Some(2),
-            (Some("*"), Some("*")) => Some(1),
-            _ => None,
-        }
-    };
-    let matching = wanted.iter().filter_map(|(range, quality)| Some((specificity(range)?, *quality)));
-    matching.max().map_or(0, |(_, quality)| quality)
+/// How precisely a range names a media type: 3 by its name, 2 by its kind, 1 as any; 0 if it is another.
+fn specificity(range: &str, offer: &str) -> u8 {
+    if range == "*/*" {
+        return 1;
+    }
+    let kind = range.strip_suffix("/*");
+    match kind {
+        _ if range.eq_ignore_ascii_case(offer) => 3,
+        Some(kind) if offer.split('/').next().is_some_and(|offered| kind.eq_ignore_ascii_case(offered)) => 2,
+        _ => 0,
+    }
 }
 
 /// The elements of a list header with their quality in thousandths. What cannot be read is left out.
-fn elements(headers: &HeaderMap, name: HeaderName) -> Vec<(&str, u16)> {
+fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = (&str, u16)> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(split_unquoted).filter_map(element).collect()
+    values.flat_map(split_unquoted).filter_map(element)
 }
 
 fn element(text: &str) -> Option<(&str, u16)> {

@@ -1,11 +1,9 @@
 //! Names for requests, so that an answer can be found again in a log.
 
-use std::fmt::Write;
-
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Header that carries the name of a request, both ways.
-pub(super) const X_REQUEST_ID: &str = "x-request-id";
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The name of one request: 1 to 128 visible ASCII characters.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,8 +16,8 @@ impl RequestId {
     }
 
     /// The name as the value of `X-Request-Id`.
-    pub fn to_header(&self) -> HeaderValue {
-        self.0.clone()
+    pub fn into_header(self) -> HeaderValue {
+        self.0
     }
 }
 
@@ -37,11 +35,12 @@ fn is_request_id(bytes: &[u8]) -> bool {
 }
 
 fn made() -> HeaderValue {
-    let number = next_number();
-    let mut text = String::with_capacity(32);
-    // Writing into a string cannot fail.
-    let _ = write!(text, "{number:032x}");
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(next_number().to_be_bytes()) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
 /// 128 bits that do not come twice: a random number for each thread, and a count. They need not be secret.

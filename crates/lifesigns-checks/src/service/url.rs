@@ -169,3 +169,90 @@ fn wants_tls(url: &Url, protocol: &Protocol) -> Result<bool, BadOption> {
     }
     Ok(wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROTOCOL: Protocol = Protocol {
+        example: "db://user@host:1234/name",
+        plain: (&["db", "http"], 1234),
+        encrypted: (&["dbs", "https"], 4321),
+        tls_parameter: Some("sslmode"),
+    };
+
+    fn endpoint(url: &str) -> Result<Endpoint, BadOption> {
+        Endpoint::new(Server::at(url), &PROTOCOL)
+    }
+
+    #[test]
+    fn urls_are_read() {
+        let check =
+            |url: &str, address: &str, user: Option<&str>, password: &str, path: &str, is_encrypted: bool| {
+                let endpoint = endpoint(url).unwrap();
+                assert_eq!(endpoint.url(), address, "{url}");
+                assert_eq!(endpoint.user.as_deref(), user, "{url}");
+                assert_eq!(endpoint.secret(), password, "{url}");
+                assert_eq!(endpoint.path, path, "{url}");
+                assert_eq!(endpoint.tls.is_some(), is_encrypted, "{url}");
+            };
+        check("db://h", "db://h:1234", None, "", "", false);
+        check("DB://H.example/", "db://H.example:1234", None, "", "", false);
+        check("dbs://h/n", "dbs://h:4321", None, "", "n", true);
+        check("dbs://h:99", "dbs://h:99", None, "", "", true);
+        check("http://h:80/n", "http://h:80", None, "", "n", false);
+        check("https://h:443/n", "https://h:443", None, "", "n", true);
+        check("db://u:p@h:1/n", "db://h:1", Some("u"), "p", "n", false);
+        check("db://u%40:p%3A%2F%25%40@h", "db://h:1234", Some("u@"), "p:/%@", "", false);
+        check("db://:p@h", "db://h:1234", None, "p", "", false);
+        check("db://u@[::1]:5/a%2Fb", "db://[::1]:5", Some("u"), "", "a/b", false);
+        check("db://h?sslmode=disable", "db://h:1234", None, "", "", false);
+        check("db://h?sslmode=verify-full", "db://h:4321", None, "", "", true);
+        check("db://h/n?sslmode=REQUIRE", "db://h:4321", None, "", "n", true);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_without_a_secret() {
+        let check = |url: &str, part: &str| {
+            let error = endpoint(url).err().unwrap_or_else(|| panic!("{url} is taken"));
+            assert_eq!(error.option, "url", "{url}");
+            assert!(error.message.contains(part), "{url}: {error}");
+            assert!(!error.to_string().contains("s3cret"), "{url}: {error}");
+            let shown = format!("{:?}", Server::at(url));
+            assert!(!shown.contains("s3cret"), "{url}: {shown}");
+        };
+        check("", "db://user@host:1234/name");
+        check("h:1234", "begins with `h:`");
+        check("tcp://u:s3cret@h", "begins with `tcp:`");
+        check("db://", "names no host");
+        check("db://u:s3cret@", "db://user@host:1234/name");
+        check("db://u:s3cret@h:0", "port 0");
+        check("db://u:s3cret@h:99999", "is no URL");
+        check("db://u:s3cret@bücher.example", "ASCII");
+        check("db://u:x/s3cret@h", "is no URL");
+        check("db://u:1/s3cret@h", "%2F");
+        check("db://u:1?s3cret@h", "%3F");
+        check("db://u:1#s3cret@h", "%23");
+        check("db://u:s3cret@h?password=s3cret", "only");
+        check("db://u:s3cret@h?sslmode=prefer", "sslmode");
+        check("db://u:s3cret%FF@h", "UTF-8");
+        check("db://u%00:s3cret@h", "zero byte");
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        let check = |server: Server, option: &str| {
+            assert_eq!(Endpoint::new(server, &PROTOCOL).err().map(|error| error.option), Some(option));
+        };
+        check(Server::at("db://u:p@h").password(Secret::new("p")), "password");
+        check(Server { ca_file: Some("ca.pem".into()), ..Server::at("db://u@h") }, "ca_file");
+        check(Server { ca_file: Some("/nowhere/ca.pem".into()), ..Server::at("dbs://u@h") }, "ca_file");
+    }
+
+    #[test]
+    fn a_user_is_asked_for_where_there_must_be_one() {
+        let user = |url: &str| endpoint(url).unwrap().required_user(&PROTOCOL).map_err(|error| error.option);
+        assert_eq!(user("db://u@h"), Ok("u".to_owned()));
+        assert_eq!(user("db://h"), Err("url"));
+    }
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
 
 mod impostor;
+mod options;
 mod scenario;
 
 use lifesigns_checks::{

@@ -4,8 +4,9 @@
 //! system besides files is removed when they are dropped.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -63,6 +64,8 @@ struct Recipe {
     ready: &'static str,
     /// Its scheme, and the path behind the port.
     url: (&'static str, &'static str),
+    /// Its scheme when it speaks TLS; `None` where it is not prepared for that.
+    tls: Option<&'static str>,
     /// Removes what it leaves outside of its folder when it is killed.
     clean: fn(&Place),
 }
@@ -74,6 +77,22 @@ struct Place {
     port: u16,
     /// Ports that only the server itself needs.
     more_ports: [u16; 2],
+    /// Whether it speaks TLS, with [`CERTIFICATE`] and [`KEY`] in its folder.
+    tls: bool,
+}
+
+/// Names of files in the folder of a server that speaks TLS, PEM both.
+const CERTIFICATE: &str = "certificate.pem";
+const KEY: &str = "key.pem";
+
+impl Place {
+    fn certificate(&self) -> String {
+        self.folder.join(CERTIFICATE).display().to_string()
+    }
+
+    fn key(&self) -> String {
+        self.folder.join(KEY).display().to_string()
+    }
 }
 
 impl Kind {
@@ -104,11 +123,31 @@ pub struct Server {
 impl Server {
     /// Starts one and waits until it can be asked.
     pub fn start(kind: Kind) -> Server {
+        Server::start_with(kind, None)
+    }
+
+    /// Starts one that speaks TLS with this certificate and its key, PEM both.
+    pub fn start_with_tls(kind: Kind, certificate: &str, key: &str) -> Server {
+        assert!(kind.recipe().tls.is_some(), "{kind:?} is not prepared for TLS");
+        Server::start_with(kind, Some((certificate, key)))
+    }
+
+    fn start_with(kind: Kind, tls: Option<(&str, &str)>) -> Server {
         for attempt in 1.. {
             let folder = tempfile::Builder::new().prefix("lifesigns-server-").tempdir();
             let folder = folder.expect("there is room for temporary files");
             let [port, one, two] = free_ports();
-            let place = Place { folder: folder.path().to_owned(), port, more_ports: [one, two] };
+            let place =
+                Place { folder: folder.path().to_owned(), port, more_ports: [one, two], tls: tls.is_some() };
+            if let Some((certificate, key)) = tls {
+                for (file, text) in [(CERTIFICATE, certificate), (KEY, key)] {
+                    let file = place.folder.join(file);
+                    fs::write(&file, text).expect("its folder can be written to");
+                    // Some servers refuse a key that others could read.
+                    let ours = Permissions::from_mode(0o600);
+                    fs::set_permissions(&file, ours).expect("its folder can be written to");
+                }
+            }
             (kind.recipe().prepare)(&place);
             let mut server = Server { kind, place, processes: Vec::new(), starts: 0, _folder: folder };
             match server.launch() {
@@ -127,7 +166,9 @@ impl Server {
 
     /// Its URL with [`USER`], and without a password.
     pub fn url(&self) -> String {
-        let (scheme, path) = self.kind.recipe().url;
+        let recipe = self.kind.recipe();
+        let (plain, path) = recipe.url;
+        let scheme = recipe.tls.filter(|_| self.place.tls).unwrap_or(plain);
         format!("{scheme}://{USER}@{}{path}", self.address())
     }
 

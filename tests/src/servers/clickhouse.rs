@@ -3,8 +3,14 @@ use std::process::Command;
 
 use super::{PASSWORD, Place, Recipe, USER, system_program};
 
-pub(super) const RECIPE: Recipe =
-    Recipe { prepare, commands, ready: "Ready for connections", url: ("http", "/default"), clean: |_| {} };
+pub(super) const RECIPE: Recipe = Recipe {
+    prepare,
+    commands,
+    ready: "Ready for connections",
+    url: ("http", "/default"),
+    tls: None,
+    clean: |_| {},
+};
 
 fn prepare(place: &Place) {
     let folder = place.folder.display();

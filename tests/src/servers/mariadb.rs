@@ -3,8 +3,14 @@ use std::process::Command;
 
 use super::{PASSWORD, Place, Recipe, USER, run, system_program};
 
-pub(super) const RECIPE: Recipe =
-    Recipe { prepare, commands, ready: "ready for connections", url: ("mysql", "/mysql"), clean: |_| {} };
+pub(super) const RECIPE: Recipe = Recipe {
+    prepare,
+    commands,
+    ready: "ready for connections",
+    url: ("mysql", "/mysql"),
+    tls: Some("mysql"),
+    clean: |_| {},
+};
 
 fn prepare(place: &Place) {
     let statements = format!(
@@ -33,6 +39,9 @@ fn commands(place: &Place) -> Vec<Command> {
         "--innodb-flush-log-at-trx-commit=0".to_owned(),
         "--innodb-buffer-pool-size=16M".to_owned(),
     ]);
+    if place.tls {
+        server.arg(format!("--ssl-cert={}", place.certificate())).arg(format!("--ssl-key={}", place.key()));
+    }
     owned(&mut server);
     vec![server]
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 use super::{PASSWORD, Place, Recipe, USER, run, system_program};
 
 pub(super) const RECIPE: Recipe =
-    Recipe { prepare, commands, ready: " running", url: ("mqtt", ""), clean: |_| {} };
+    Recipe { prepare, commands, ready: " running", url: ("mqtt", ""), tls: Some("mqtts"), clean: |_| {} };
 
 /// What [`USER`] may see is `open/#`; everything else is refused.
 fn prepare(place: &Place) {
@@ -14,12 +14,15 @@ fn prepare(place: &Place) {
     fs::write(&rights, format!("user {USER}\ntopic readwrite open/#\n"))
         .expect("its folder can be written to");
     // As root it would take on another user, who may not read these files.
-    let settings = format!(
+    let mut settings = format!(
         "listener {} 127.0.0.1\nallow_anonymous false\npassword_file {}\nacl_file {}\nuser root\n",
         place.port,
         passwords.display(),
         rights.display(),
     );
+    if place.tls {
+        settings += &format!("certfile {}\nkeyfile {}\n", place.certificate(), place.key());
+    }
     fs::write(place.folder.join("mosquitto.conf"), settings).expect("its folder can be written to");
 }
 

@@ -3,14 +3,23 @@ use std::process::Command;
 
 use super::{PASSWORD, Place, Recipe, USER, system_program};
 
-pub(super) const RECIPE: Recipe =
-    Recipe { prepare, commands, ready: "Server is ready", url: ("nats", ""), clean: |_| {} };
+pub(super) const RECIPE: Recipe = Recipe {
+    prepare,
+    commands,
+    ready: "Server is ready",
+    url: ("nats", ""),
+    tls: Some("tls"),
+    clean: |_| {},
+};
 
 fn prepare(place: &Place) {
-    let settings = format!(
+    let mut settings = format!(
         "host: \"127.0.0.1\"\nport: {}\nauthorization {{ user: \"{USER}\", password: \"{PASSWORD}\" }}\n",
         place.port
     );
+    if place.tls {
+        settings += &format!("tls {{ cert_file: {:?}, key_file: {:?} }}\n", place.certificate(), place.key());
+    }
     fs::write(place.folder.join("nats.conf"), settings).expect("its folder can be written to");
 }
 

@@ -9,6 +9,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     commands,
     ready: "database system is ready to accept connections",
     url: ("postgres", "/postgres"),
+    tls: Some("postgres"),
     clean,
 };
 
@@ -39,6 +40,17 @@ fn commands(place: &Place) -> Vec<Command> {
         "-c",
         "fsync=off",
     ]);
+    if place.tls {
+        let (certificate, key) = (place.certificate(), place.key());
+        server.args([
+            "-c",
+            "ssl=on",
+            "-c",
+            &format!("ssl_cert_file={certificate}"),
+            "-c",
+            &format!("ssl_key_file={key}"),
+        ]);
+    }
     vec![server]
 }
 

@@ -3,8 +3,14 @@ use std::process::Command;
 
 use super::{PASSWORD, Place, Recipe, USER};
 
-pub(super) const RECIPE: Recipe =
-    Recipe { prepare, commands, ready: "Server startup complete", url: ("amqp", ""), clean: |_| {} };
+pub(super) const RECIPE: Recipe = Recipe {
+    prepare,
+    commands,
+    ready: "Server startup complete",
+    url: ("amqp", ""),
+    tls: None,
+    clean: |_| {},
+};
 
 /// Debian's own wrapper in `/usr/sbin` changes the user; this is what it wraps.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";

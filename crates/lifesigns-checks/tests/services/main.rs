@@ -5,6 +5,7 @@
 mod impostor;
 mod options;
 mod scenario;
+mod tls;
 
 use lifesigns_checks::{
     BadOption, Check, FailureKind, Secret, Server, amqp, clickhouse, mqtt, mysql, nats, postgres, redis,

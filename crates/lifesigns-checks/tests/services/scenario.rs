@@ -91,7 +91,7 @@ pub(crate) async fn find_out_impostors(scheme: &str, check: Make) {
     expect("without a name", &unknown.unwrap(), Some((FailureKind::Unreachable, "resolve"))).await;
 }
 
-async fn expect(what: &str, check: &Check, expected: Expected) {
+pub(crate) async fn expect(what: &str, check: &Check, expected: Expected) {
     let report = finished(what, check).await;
     let name = check.name();
     assert_eq!(report.failure, expected.map(|(kind, _)| kind), "{name} {what}: {report:?}");

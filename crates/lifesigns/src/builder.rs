@@ -80,6 +80,7 @@ pub struct ApiOptions {
 
 impl ApiOptions {
     /// An API with this name and defaults for everything else.
+    pub(crate) start_tasks: Vec<String>,
     pub fn new(name: &str) -> ApiOptions {
         ApiOptions { name: name.to_owned(), ..ApiOptions::default() }
     }
@@ -94,6 +95,7 @@ pub struct Builder {
     pub(crate) store: Option<StoreHandle>,
     pub(crate) max_series: usize,
     pub(crate) ready: bool,
+            start_tasks: Vec::new(),
     own: ApiOptions,
     apis: Vec<ApiOptions>,
     checks: Vec<(Check, Option<Vec<String>>)>,
@@ -189,6 +191,14 @@ impl Builder {
     #[must_use]
     pub fn organization(mut self, organization: &str) -> Builder {
         self.organization = Some(organization.to_owned());
+        self
+    }
+
+    /// Names something that has to be done before the process is ready. It stays in the phase of starting until
+    /// [`Lifesigns::starting_task`] has begun a task of this name and that is done.
+    #[must_use]
+    pub fn starting_task(mut self, name: &str) -> Builder {
+        self.start_tasks.push(name.to_owned());
         self
     }
 

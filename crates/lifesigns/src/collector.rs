@@ -25,6 +25,7 @@ use crate::recorder::accumulator::SeriesKey;
 use crate::recorder::labels::{NOT_APPLICABLE_ID, OTHER_ID};
 use crate::recorder::{METHODS, lock};
 use crate::snapshot::Snapshot;
+use crate::startup::OpenStartTask;
 use crate::subscription::LightChange;
 use crate::window::ApiWindows;
 
@@ -174,6 +175,8 @@ impl Collected {
         }
         let scheduler_silent = process.checks.silent_for(now.elapsed);
         self.journal.turn(now.elapsed);
+        let in_flight = process.recorder.in_flight();
+        let start_tasks: Arc<[OpenStartTask]> = process.start_up.open().into();
         let mut checks = checks_by_api(process, now, &mut self.journal);
         for (index, (api, windows)) in process.apis.iter().zip(&mut self.windows).enumerate() {
             windows.turn(now.elapsed);
@@ -188,7 +191,9 @@ impl Collected {
                     .failing_routes(MAX_FAILING_ROUTES, |route| api.routes.name(route)),
                 checks: std::mem::take(&mut checks[index]).into(),
                 scheduler_silent,
-                maintenance: api.maintenance.load_full().filter(|it| it.is_on(now)).map(|it| (*it).clone()),
+                maintenance: api.maintenance_at(now),
+                in_flight: if api.records { in_flight[index] } else { in_flight.iter().sum() },
+                start_tasks: Arc::clone(&start_tasks),
                 process: if read_figures { api.process_figures() } else { before.process },
                 verdict: before.verdict.clone(),
             };

@@ -19,6 +19,7 @@
 //! | `/health` | OK, DEGRADED or UNAVAILABLE, and which revision of which repository runs since when |
 //! | `/health/status` | the traffic light as a status code; `/health/status/{code}` forces one |
 //! | `/livez`, `/readyz`, `/startupz` | probes |
+//! | `/health/maintenance` | maintenance, switched on and off with a token |
 //! | `/health/details` | requests by status over time, latency, top apps; takes a token and a store |
 //! | `/analytics/1.0/…/query` | any question about the traffic; takes a token and a store |
 //! | `/metrics` | Prometheus and OpenMetrics; takes a token |
@@ -36,6 +37,7 @@ mod collector;
 mod journal;
 mod layer;
 mod limit;
+mod maintenance;
 mod objective;
 mod proc;
 mod process;
@@ -44,6 +46,7 @@ mod recorder;
 pub mod resources;
 mod settings;
 mod snapshot;
+mod startup;
 mod subscription;
 mod totals;
 mod window;
@@ -57,6 +60,7 @@ pub use self::access::{BadTokenHash, Scope, Token, TokenHash};
 pub use self::builder::{ApiOptions, BadCheck, BadVariable, Builder, IDENTITY_VARIABLES};
 pub use self::checks::{Check, CheckSnapshot, RunCounts};
 pub use self::layer::{HealthLayer, HealthService, ServiceBody, ServiceFuture};
+pub use self::maintenance::BadMaintenance;
 pub use self::proc::{ProcessFigures, ProcessSource};
 pub use self::process::{Api, Lifesigns};
 pub use self::record::{Exchange, RequestBody, ResponseBody};
@@ -65,6 +69,7 @@ pub use self::settings::{
     Exposure, HealthDialect, Listener, ResourceKind, ResourceSettings, RouteGroup, Settings,
 };
 pub use self::snapshot::Snapshot;
+pub use self::startup::{OpenStartTask, StartTask};
 pub use self::subscription::{Event, LightChange, Subscription};
 pub use self::totals::{ExchangeTotals, LATENCY_BOUNDS};
 

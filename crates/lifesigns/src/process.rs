@@ -24,6 +24,7 @@ use crate::checks::scheduler::{self, Checks};
 use crate::clock::Timekeeper;
 use crate::collector::{self, Collected, Stop, Totals};
 use crate::limit::Limiter;
+use crate::maintenance;
 use crate::objective::{self, ObjectiveState};
 use crate::proc::{ProcessFigures, ProcessSource};
 use crate::record::Exchange;
@@ -32,10 +33,14 @@ use crate::recorder::{Recorder, lock};
 use crate::resources::Resource;
 use crate::settings::{Listener, ResourceKind, RouteGroup, Settings};
 use crate::snapshot::Snapshot;
+use crate::startup::StartUp;
 use crate::subscription::{Changes, Subscription};
 
 /// Questions to the store that are answered at the same time; others wait. Each may need some tens of megabytes.
 const CONCURRENT_READERS: usize = 2;
+
+/// How often whoever waits for the last exchange looks.
+const DRAINED_EVERY: Duration = Duration::from_millis(10);
 
 /// So many changes of a light are kept.
 const MAX_TRANSITIONS: usize = 100;
@@ -62,6 +67,7 @@ pub(crate) struct Process {
     pub(crate) changes: Changes,
     /// Those who may have an answer made that takes memory and time, all at once.
     pub(crate) readers: Arc<Semaphore>,
+    pub(crate) start_up: StartUp,
     phase: AtomicU8,
     cuts_off: AtomicBool,
 }
@@ -157,6 +163,22 @@ impl Process {
     pub(crate) fn is_cutting_off(&self) -> bool {
         self.cuts_off.load(Ordering::Relaxed)
     }
+    /// Start-up is over.
+    pub(crate) fn start_up_is_over(&self) {
+        self.advance(Phase::Ready);
+    }
+
+    /// Enters a phase, unless the process has come further already.
+    fn advance(&self, phase: Phase) {
+        let number = match phase {
+            Phase::Starting => 0,
+            Phase::Ready => 1,
+            Phase::Draining => 2,
+            Phase::Stopped => 3,
+        };
+        self.phase.fetch_max(number, Ordering::AcqRel);
+    }
+
 
     /// One tick, by the collector or by someone who wants figures that are right up to now.
     pub(crate) fn collect(&self) {
@@ -204,6 +226,7 @@ impl Process {
         Ok(Process {
             own: apis.len() - 1,
             apis,
+        let recorder = Recorder::new(apis.len(), builder.max_series);
             collected,
             time,
             checks,
@@ -212,7 +235,7 @@ impl Process {
             instance: builder.instance.into(),
             organization: builder.organization,
             started: Timestamp::now(),
-            recorder: Recorder::new(builder.max_series),
+            recorder,
             policies: Labels::new(100),
             access: Access::new(builder.tokens),
             store: builder.store,
@@ -221,6 +244,7 @@ impl Process {
             phase: AtomicU8::new(0),
             cuts_off: AtomicBool::new(false),
         })
+            start_up: StartUp::new(builder.start_tasks),
     }
 }
 
@@ -252,6 +276,7 @@ impl Lifesigns {
         let lifesigns = Lifesigns { process };
         if ready {
             lifesigns.ready();
+        maintenance::recall(&process)?;
         } else {
             lifesigns.process.collect();
         }
@@ -287,12 +312,49 @@ impl Lifesigns {
         Resource::find(&self.process.apis[self.process.own], normalized_path, listener, true)
     }
 
-    /// Says that start-up is over. [`crate::Builder::start`] says it already unless told otherwise.
+    /// Says that start-up is over, as soon as all of its tasks are done. [`crate::Builder::start`] says it already
+    /// unless told otherwise.
     pub fn ready(&self) {
-        self.enter(Phase::Ready);
+        if self.process.start_up.say() {
+            self.process.start_up_is_over();
+        }
+        self.process.collect();
     }
 
-    /// Says that the process is about to end: readiness fails from now on, everything is still served.
+    /// Says that the process is about to end: readiness fails from now on and the light is amber, everything is still
+    /// served.
+    ///
+    /// A process that is to lose no request goes on serving until balancers have noticed, then takes no new
+    /// connections, and lets what is under way end:
+    ///
+    /// ```
+    /// use std::future::IntoFuture;
+    /// use std::time::Duration;
+    /// use axum::Router;
+    /// use lifesigns::Lifesigns;
+    ///
+    /// # async fn serve(app: Router, stop: impl Future) -> Result<(), Box<dyn std::error::Error>> {
+    /// let lifesigns = Lifesigns::builder("hello").start()?;
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    /// let (close, closed) = tokio::sync::oneshot::channel::<()>();
+    /// let server = axum::serve(listener, app.layer(lifesigns.layer()));
+    /// let server = server.with_graceful_shutdown(async { closed.await.unwrap_or_default() });
+    /// let serving = tokio::spawn(server.into_future());
+    ///
+    /// stop.await;
+    /// lifesigns.drain();
+    /// tokio::time::sleep(Duration::from_secs(5)).await;
+    /// drop(close);
+    /// if lifesigns.drained(Duration::from_secs(30)).await == 0 {
+    ///     serving.await??;
+    /// } else {
+    ///     lifesigns.cut_off();
+    ///     serving.abort();
+    /// }
+    /// lifesigns.shutdown(Duration::from_secs(10))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drain(&self) {
         self.enter(Phase::Draining);
     }
@@ -306,6 +368,24 @@ impl Lifesigns {
     /// Waits until everything counted so far is safe in the store, at most `patience`. Blocks the thread.
     pub fn flush(&self, patience: Duration) -> Result<(), StoreError> {
         self.process.flush(patience)
+    /// Waits until no exchange is under way, at most `patience`. Returns how many still are; 0 if all have ended.
+    pub async fn drained(&self, patience: Duration) -> u64 {
+        let all_ended = async {
+            while self.in_flight() > 0 {
+                tokio::time::sleep(DRAINED_EVERY).await;
+            }
+        };
+        match tokio::time::timeout(patience, all_ended).await {
+            Ok(()) => 0,
+            Err(_elapsed) => self.in_flight(),
+        }
+    }
+
+    /// How many exchanges have begun and not ended, of all APIs.
+    pub fn in_flight(&self) -> u64 {
+        self.process.recorder.in_flight().iter().sum()
+    }
+
     }
 
     /// Changes of the lights of all APIs from now on. Needs no runtime of a certain kind; dropping it ends it. There
@@ -347,13 +427,7 @@ impl Lifesigns {
     }
 
     fn enter(&self, phase: Phase) {
-        let number = match phase {
-            Phase::Starting => 0,
-            Phase::Ready => 1,
-            Phase::Draining => 2,
-            Phase::Stopped => 3,
-        };
-        self.process.phase.fetch_max(number, Ordering::AcqRel);
+        self.process.advance(phase);
         self.process.collect();
     }
 
@@ -404,6 +478,12 @@ impl Api {
     /// How the API's objective stands, if it has one; as of the last tick.
     pub fn objective(&self) -> Option<ObjectiveReport> {
         Some(self.state().objective.as_ref()?.report(self.process.time.elapsed()))
+    /// How many exchanges of the API have begun and not ended; for a gateway itself, those of all its APIs.
+    pub fn in_flight(&self) -> u64 {
+        let in_flight = self.process.recorder.in_flight();
+        if self.state().records { in_flight[self.index] } else { in_flight.iter().sum() }
+    }
+
     }
 
     /// The resource of this API at a path, if there is one. The path is relative to the API's base and as

@@ -53,6 +53,7 @@ enum Route {
 impl Exchange {
     pub(crate) fn begin(api: Api, method: &Method, headers: &HeaderMap, started: Instant) -> Exchange {
         let client = client_number(&api, headers);
+        api.process.recorder.begin(api.index as u16);
         let watched = Watched {
             api,
             started,

@@ -4,6 +4,7 @@
 //! the moment of a swap. Labels become small numbers on the way in and text again on the way out.
 
 pub(crate) mod accumulator;
+pub(crate) mod flight;
 pub(crate) mod labels;
 
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ use std::time::Instant;
 use lifesigns_model::exchange::Measurement;
 
 use self::accumulator::{Accumulator, Drained, SeriesKey};
+use self::flight::{Flights, Landed};
 use crate::clock::Clock;
 
 /// Methods that have a label of their own: those of RFC 9110 and PATCH of RFC 5789. The first is for all others.
@@ -38,8 +40,24 @@ pub(crate) fn method_number(method: &http::Method) -> u8 {
 static NEXT_RECORDER: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// This thread's accumulators, one for each recorder that it has counted for: nearly always one.
-    static MINE: RefCell<Vec<(u64, Arc<Mutex<Accumulator>>)>> = const { RefCell::new(Vec::new()) };
+    /// What this thread counts into, for each recorder that it has counted for: nearly always one.
+    static MINE: RefCell<Vec<(u64, Arc<Counts>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What one thread counts into. On cache lines of its own: a neighbour's counting must not slow it down.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Counts {
+    flights: Flights,
+    accumulator: Mutex<Accumulator>,
+}
+
+/// The threads that count.
+#[derive(Debug)]
+struct Threads {
+    counts: Vec<Arc<Counts>>,
+    /// Begun and ended exchanges of those that are no more.
+    landed: Landed,
 }
 
 /// Where finished exchanges go.
@@ -48,58 +66,83 @@ pub(crate) struct Recorder {
     id: u64,
     clock: Clock,
     max_series: usize,
-    accumulators: Mutex<Vec<Arc<Mutex<Accumulator>>>>,
+    apis: usize,
+    threads: Mutex<Threads>,
     /// Drained and empty, to be swapped in for a full one.
     spares: Mutex<Vec<Accumulator>>,
     capped: AtomicU64,
 }
 
 impl Recorder {
-    /// A recorder whose threads each keep at most `max_series` series.
-    pub(crate) fn new(max_series: usize) -> Recorder {
+    /// A recorder for so many APIs whose threads each keep at most `max_series` series.
+    pub(crate) fn new(apis: usize, max_series: usize) -> Recorder {
         Recorder {
             id: NEXT_RECORDER.fetch_add(1, Ordering::Relaxed),
             clock: Clock::new(),
             max_series,
-            accumulators: Mutex::default(),
+            apis,
+            threads: Mutex::new(Threads { counts: Vec::new(), landed: Landed::new(apis) }),
             spares: Mutex::default(),
             capped: AtomicU64::new(0),
         }
     }
 
+    /// Notes that an exchange of an API has begun. Exactly one [`Recorder::record`] has to follow, from any thread.
+    pub(crate) fn begin(&self, api: u16) {
+        self.count(|counts| counts.flights.begin(api));
+    }
+
     /// Counts an exchange that ended at `ended`.
     pub(crate) fn record(&self, key: SeriesKey, ended: Instant, measured: &Measurement) {
         let minute = self.clock.minute(ended);
+        self.count(|counts| {
+            lock(&counts.accumulator).record(key, minute, measured, self.max_series);
+            counts.flights.end(key.api);
+        });
+    }
+
+    fn count(&self, count: impl Fn(&Counts)) {
         let counted = MINE.try_with(|mine| {
             let mut mine = mine.borrow_mut();
             let index = mine.iter().position(|(id, _)| *id == self.id).unwrap_or_else(|| {
-                mine.retain(|(_, accumulator)| Arc::strong_count(accumulator) > 1);
+                mine.retain(|(_, counts)| Arc::strong_count(counts) > 1);
                 mine.push((self.id, self.register()));
                 mine.len() - 1
             });
-            lock(&mine[index].1).record(key, minute, measured, self.max_series);
+            count(&mine[index].1);
         });
         if counted.is_err() {
-            // The thread is ending and its own accumulator is gone already.
-            lock(&self.register()).record(key, minute, measured, self.max_series);
+            // The thread is ending and its own counts are gone already.
+            count(&self.register());
         }
+    }
+
+    /// How many exchanges of each API have begun and not ended. Never fewer than there are.
+    pub(crate) fn in_flight(&self) -> Vec<u64> {
+        let threads = lock(&self.threads);
+        threads.landed.in_flight(threads.counts.iter().map(|counts| &counts.flights))
     }
 
     /// Hands over everything that was counted since the last time.
     pub(crate) fn drain(&self, mut take: impl FnMut(Drained)) {
         self.clock.adjust();
-        let mut accumulators = lock(&self.accumulators);
+        let mut threads = lock(&self.threads);
+        let Threads { counts, landed } = &mut *threads;
         let mut spares = lock(&self.spares);
-        accumulators.retain(|shared| {
+        counts.retain(|shared| {
             // Asked before the swap: whoever is alone now cannot be joined any more.
             let thread_has_ended = Arc::strong_count(shared) == 1;
-            let mut full = std::mem::replace(&mut *lock(shared), spares.pop().unwrap_or_default());
+            let mut full =
+                std::mem::replace(&mut *lock(&shared.accumulator), spares.pop().unwrap_or_default());
             full.drain(self.max_series, &mut take);
             self.capped.fetch_add(full.take_capped(), Ordering::Relaxed);
             spares.push(full);
+            if thread_has_ended {
+                landed.add(&shared.flights);
+            }
             !thread_has_ended
         });
-        spares.truncate(accumulators.len());
+        spares.truncate(counts.len());
     }
 
     /// How many exchanges lost route and client because there were too many series.
@@ -107,10 +150,10 @@ impl Recorder {
         self.capped.load(Ordering::Relaxed)
     }
 
-    fn register(&self) -> Arc<Mutex<Accumulator>> {
-        let accumulator = Arc::default();
-        lock(&self.accumulators).push(Arc::clone(&accumulator));
-        accumulator
+    fn register(&self) -> Arc<Counts> {
+        let counts = Arc::new(Counts { flights: Flights::new(self.apis), accumulator: Mutex::default() });
+        lock(&self.threads).counts.push(Arc::clone(&counts));
+        counts
     }
 }
 
@@ -144,13 +187,14 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_between_threads_that_come_and_go_and_a_drain_in_the_middle() {
-        let recorder = Recorder::new(100);
+        let recorder = Recorder::new(1, 100);
         let mut seen = 0;
         for _round in 0..20 {
             std::thread::scope(|scope| {
                 let threads = [(); 4].map(|()| {
                     scope.spawn(|| {
                         for _ in 0..1_000 {
+                            recorder.begin(0);
                             recorder.record(KEY, Instant::now(), &Measurement::default());
                         }
                     })
@@ -163,16 +207,34 @@ mod tests {
         seen += drained(&recorder);
         assert_eq!(seen, 20 * 4 * 1_000);
         assert_eq!(drained(&recorder), 0);
-        assert!(lock(&recorder.accumulators).is_empty(), "accumulators of ended threads are let go");
+        assert!(lock(&recorder.threads).counts.is_empty(), "counts of ended threads are let go");
+        assert_eq!(recorder.in_flight(), [0], "and what they had begun has ended");
     }
 
     #[test]
     fn two_recorders_in_one_thread_do_not_mix() {
-        let (one, other) = (Recorder::new(10), Recorder::new(10));
+        let (one, other) = (Recorder::new(1, 10), Recorder::new(1, 10));
         one.record(KEY, Instant::now(), &Measurement::default());
         other.record(KEY, Instant::now(), &Measurement::default());
         other.record(KEY, Instant::now(), &Measurement::default());
         assert_eq!((drained(&one), drained(&other)), (1, 2));
+    }
+
+    #[test]
+    fn what_begins_on_one_thread_may_end_on_another() {
+        let recorder = Recorder::new(2, 10);
+        let end = |api| recorder.record(SeriesKey { api, ..KEY }, Instant::now(), &Measurement::default());
+        std::thread::scope(|scope| {
+            scope.spawn(|| [0, 1, 1].map(|api| recorder.begin(api))).join().unwrap();
+        });
+        assert_eq!(recorder.in_flight(), [1, 2]);
+        drained(&recorder);
+        assert_eq!(recorder.in_flight(), [1, 2], "the thread that began them has gone");
+        end(1);
+        assert_eq!(recorder.in_flight(), [1, 1]);
+        end(0);
+        end(1);
+        assert_eq!(recorder.in_flight(), [0, 0]);
     }
 
     #[test]

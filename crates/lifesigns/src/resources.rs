@@ -6,11 +6,13 @@
 
 mod analytics;
 mod answer;
+mod body;
 mod details;
 mod encoding;
 mod escape;
 mod health;
 mod health_status;
+mod maintenance;
 mod metrics;
 mod negotiate;
 mod path;
@@ -117,8 +119,8 @@ struct Call<'a> {
 
 /// Answers a request for a resource of `api`, or for one that spans all APIs of its process.
 ///
-/// Never fails: what goes wrong is an answer, too. Must run inside a tokio runtime where details or queries are
-/// asked for.
+/// Never fails: what goes wrong is an answer, too. Must run inside a tokio runtime where details, queries or a change
+/// are asked for.
 pub async fn answer<B>(
     api: &Api,
     resource: Resource,
@@ -184,6 +186,7 @@ impl Call<'_> {
             Err(refusal) => return refusal,
         };
         let answer = match (self.resource.kind, &self.resource.target) {
+            (ResourceKind::Maintenance, _) => maintenance::answer(self, body).await,
             (ResourceKind::HealthDetails, _) => details::answer(self).await,
             (ResourceKind::Analytics, Target::Query { organization }) => {
                 analytics::answer(self, organization, body).await
@@ -229,10 +232,10 @@ impl Call<'_> {
     }
 
     fn methods(&self) -> &'static [Method] {
-        if self.resource.kind == ResourceKind::Analytics {
-            &[Method::POST]
-        } else {
-            &[Method::GET, Method::HEAD]
+        match self.resource.kind {
+            ResourceKind::Analytics => &[Method::POST],
+            ResourceKind::Maintenance => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
+            _ => &[Method::GET, Method::HEAD],
         }
     }
 
@@ -263,6 +266,11 @@ impl Call<'_> {
 
     /// The scope that this resource takes; `None` where it is open.
     fn scope(&self) -> Option<Scope> {
+        if self.resource.kind == ResourceKind::Maintenance
+            && matches!(self.parts.method, Method::PUT | Method::DELETE)
+        {
+            return Some(Scope::HealthWrite);
+        }
         let is_protected = self.state.settings.resource(self.resource.kind).protected;
         let scope = match self.resource.kind {
             ResourceKind::HealthDetails | ResourceKind::Analytics => Scope::AnalyticsRead,

@@ -19,6 +19,8 @@ pub enum ResourceKind {
     Readyz,
     /// `/startupz`
     Startupz,
+    /// `/health/maintenance`
+    Maintenance,
     /// `/health/details`
     HealthDetails,
     /// `/analytics/1.0/{organization}/environments/{environment}/query`
@@ -29,13 +31,14 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// All kinds.
-    pub const ALL: [ResourceKind; 9] = [
+    pub const ALL: [ResourceKind; 10] = [
         ResourceKind::Status,
         ResourceKind::Health,
         ResourceKind::HealthStatus,
         ResourceKind::Livez,
         ResourceKind::Readyz,
         ResourceKind::Startupz,
+        ResourceKind::Maintenance,
         ResourceKind::HealthDetails,
         ResourceKind::Analytics,
         ResourceKind::Metrics,
@@ -50,6 +53,7 @@ impl ResourceKind {
             ResourceKind::Livez => "livez",
             ResourceKind::Readyz => "readyz",
             ResourceKind::Startupz => "startupz",
+            ResourceKind::Maintenance => "maintenance",
             ResourceKind::HealthDetails => "health_details",
             ResourceKind::Analytics => "analytics",
             ResourceKind::Metrics => "metrics",
@@ -71,6 +75,7 @@ impl ResourceKind {
             ResourceKind::Livez => "/livez",
             ResourceKind::Readyz => "/readyz",
             ResourceKind::Startupz => "/startupz",
+            ResourceKind::Maintenance => "/health/maintenance",
             ResourceKind::HealthDetails => "/health/details",
             ResourceKind::Analytics => "/analytics/1.0",
             ResourceKind::Metrics => "/metrics",
@@ -82,9 +87,15 @@ impl ResourceKind {
         matches!(self, ResourceKind::Analytics | ResourceKind::Metrics)
     }
 
-    /// Whether its answer is made on a thread that may block, rather than at once from a snapshot.
+    /// Whether its answer is or may be made on a thread that may block, rather than at once from a snapshot.
     pub(crate) const fn may_take_time(self) -> bool {
-        matches!(self, ResourceKind::HealthDetails | ResourceKind::Analytics | ResourceKind::Metrics)
+        matches!(
+            self,
+            ResourceKind::Maintenance
+                | ResourceKind::HealthDetails
+                | ResourceKind::Analytics
+                | ResourceKind::Metrics
+        )
     }
 }
 
@@ -202,7 +213,8 @@ pub struct ResourceSettings {
     pub exposure: Exposure,
     /// Requests a minute for each client; `None`: no limit. Default 120 for details and queries.
     pub requests_per_minute: Option<u32>,
-    /// Whether it takes a token. Default: details, queries, and metrics on the public listener.
+    /// Whether it takes a token to read it. Default: details, queries, and metrics on the public listener. Changes
+    /// always take one.
     pub protected: bool,
 }
 

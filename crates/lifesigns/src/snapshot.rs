@@ -8,6 +8,7 @@ use lifesigns_model::verdict::{AMBER_AFTER, Maintenance, Phase, Traffic, Verdict
 
 use crate::checks::CheckSnapshot;
 use crate::proc::ProcessFigures;
+use crate::startup::OpenStartTask;
 
 /// An API as it was at the last tick, at most half a second ago.
 #[derive(Clone, Debug)]
@@ -30,6 +31,10 @@ pub struct Snapshot {
     pub scheduler_silent: Duration,
     /// Maintenance that is on.
     pub maintenance: Option<Maintenance>,
+    /// Exchanges that had begun and not ended; for a gateway itself, those of all its APIs.
+    pub in_flight: u64,
+    /// What start-up waits for besides [`crate::Lifesigns::ready`].
+    pub start_tasks: Arc<[OpenStartTask]>,
     /// The process that serves the API.
     pub process: ProcessFigures,
 }
@@ -46,6 +51,8 @@ impl Snapshot {
             checks: Arc::default(),
             scheduler_silent: Duration::ZERO,
             maintenance: None,
+            in_flight: 0,
+            start_tasks: Arc::default(),
             process: ProcessFigures::default(),
         }
     }

@@ -178,13 +178,16 @@ impl Call<'_> {
                 health_status::represent(self, fault.status, &fault.message)
             }
             _ => {
-                let problem = json!({
+                let mut problem = json!({
                     "type": "about:blank",
                     "title": fault.status.canonical_reason(),
                     "status": fault.status.as_u16(),
                     "detail": fault.message,
                     "requestId": self.request_id.as_str(),
                 });
+                if let Some(path) = &fault.path {
+                    problem["path"] = json!(path);
+                }
                 Answer::new(fault.status, PROBLEM, problem.to_string())
             }
         }

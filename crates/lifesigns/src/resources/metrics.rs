@@ -58,6 +58,13 @@ fn exchanges(page: &mut Page, process: &Process) {
     for (name, help, bytes) in [
         ("lifesigns_request_body_bytes", "Bytes of request bodies.", 0),
         ("lifesigns_response_body_bytes", "Bytes of response bodies.", 1),
+    const ACTIVE: &str = "http_server_active_requests";
+    page.begin(ACTIVE, "gauge", "Requests whose response has not ended.");
+    for (api, in_flight) in
+        process.apis.iter().zip(process.recorder.in_flight()).filter(|(api, _)| api.records)
+    {
+        page.sample(ACTIVE, &format!("lifesigns_api=\"{}\"", Label(&api.name)), in_flight);
+    }
     ] {
         page.begin_counter(name, help);
         for total in &totals {

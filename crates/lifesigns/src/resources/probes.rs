@@ -79,6 +79,12 @@ fn lines<'a>(call: &'a Call<'_>) -> Vec<Line<'a>> {
         is_ok: snapshot.phase != Phase::Starting,
         reason: "start-up is not over".to_owned(),
     };
+    let tasks = snapshot.start_tasks.iter().filter(|_| snapshot.phase == Phase::Starting);
+    let tasks = tasks.map(|task| Line {
+        name: format!("startup:{}", task.name).into(),
+        is_ok: false,
+        reason: task.failure.as_deref().unwrap_or("it is not done yet").to_owned(),
+    });
     let age = call.now.since(snapshot.judged);
     let collector = Line {
         name: "collector".into(),
@@ -92,7 +98,7 @@ fn lines<'a>(call: &'a Call<'_>) -> Vec<Line<'a>> {
         reason: format!("no check has been run for {} seconds", silent.as_secs()),
     });
     match call.resource.kind {
-        ResourceKind::Startupz => vec![startup],
+        ResourceKind::Startupz => [startup].into_iter().chain(tasks).collect(),
         ResourceKind::Livez => {
             let checks = snapshot.checks.iter().filter(|it| it.powers().fails_liveness_at.is_some());
             let checks = checks.map(|it| {
@@ -106,7 +112,7 @@ fn lines<'a>(call: &'a Call<'_>) -> Vec<Line<'a>> {
             let shutdown = Line {
                 name: "shutdown".into(),
                 is_ok: !matches!(snapshot.phase, Phase::Draining | Phase::Stopped),
-                reason: "the process is about to end".to_owned(),
+                reason: format!("the process is about to end; {} in flight", snapshot.in_flight),
             };
             let whole = call.state.records.then(|| line_of_traffic(snapshot, None));
             let groups =
@@ -116,8 +122,10 @@ fn lines<'a>(call: &'a Call<'_>) -> Vec<Line<'a>> {
                 .checks
                 .iter()
                 .map(|it| line_of_check(it, !it.powers().fails_readiness(it.standing.light)));
-            [startup, shutdown, collector]
+            [startup]
                 .into_iter()
+                .chain(tasks)
+                .chain([shutdown, collector])
                 .chain(scheduler)
                 .chain(whole)
                 .chain(groups)

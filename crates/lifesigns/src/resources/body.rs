@@ -1,0 +1,48 @@
+//! The body of a request, read whole.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Buf;
+use http::StatusCode;
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use super::answer::Fault;
+
+/// How long a client may take to send it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads a body of at most `max_bytes`; `what` is how faults call it.
+pub(super) async fn read<B: Body>(body: B, what: &str, max_bytes: usize) -> Result<Vec<u8>, Fault> {
+    match tokio::time::timeout(PATIENCE, read_whole(body, what, max_bytes)).await {
+        Ok(read) => read,
+        Err(_elapsed) => {
+            let fault = Fault::new(StatusCode::REQUEST_TIMEOUT, "timeout").at("body");
+            Err(fault.says(format!("The {what} did not arrive in time.")))
+        }
+    }
+}
+
+async fn read_whole<B: Body>(body: B, what: &str, max_bytes: usize) -> Result<Vec<u8>, Fault> {
+    let mut body = pin!(body);
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_broken| {
+            let fault = Fault::new(StatusCode::BAD_REQUEST, "body_incomplete").at("body");
+            fault.says(format!("The {what} broke off."))
+        })?;
+        let Ok(mut data) = frame.into_data() else { continue };
+        if bytes.len() + data.remaining() > max_bytes {
+            let fault = Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large").at("body");
+            return Err(fault.says(format!("A {what} has at most {max_bytes} bytes.")));
+        }
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            bytes.extend_from_slice(chunk);
+            let length = chunk.len();
+            data.advance(length);
+        }
+    }
+    Ok(bytes)
+}

@@ -21,7 +21,8 @@ fn prepare(place: &Place) {
         rights.display(),
     );
     if place.tls {
-        settings += &format!("certfile {}\nkeyfile {}\n", place.certificate(), place.key());
+        let (certificate, key) = (place.certificate(), place.key());
+        settings = format!("{settings}certfile {certificate}\nkeyfile {key}\n");
     }
     fs::write(place.folder.join("mosquitto.conf"), settings).expect("its folder can be written to");
 }

@@ -18,7 +18,8 @@ fn prepare(place: &Place) {
         place.port
     );
     if place.tls {
-        settings += &format!("tls {{ cert_file: {:?}, key_file: {:?} }}\n", place.certificate(), place.key());
+        let (certificate, key) = (place.certificate(), place.key());
+        settings = format!("{settings}tls {{ cert_file: {certificate:?}, key_file: {key:?} }}\n");
     }
     fs::write(place.folder.join("nats.conf"), settings).expect("its folder can be written to");
 }

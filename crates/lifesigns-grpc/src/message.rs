@@ -201,11 +201,12 @@ mod tests {
         assert_eq!(encoded(Told::Status(ServingStatus::Serving)), b"\x08\x01");
         assert_eq!(encoded(Told::Status(ServingStatus::NotServing)), b"\x08\x02");
         assert_eq!(encoded(Told::Status(ServingStatus::ServiceUnknown)), b"\x08\x03");
+        let long = "x".repeat(200);
         let list =
-            vec![("".into(), ServingStatus::Serving), ("x".repeat(200).into(), ServingStatus::NotServing)];
+            vec![("".into(), ServingStatus::Serving), (long.as_str().into(), ServingStatus::NotServing)];
         let expected = [
             b"\x0a\x06\x0a\x00\x12\x02\x08\x01\x0a\xcf\x01\x0a\xc8\x01",
-            "x".repeat(200).as_bytes(),
+            long.as_bytes(),
             b"\x12\x02\x08\x02",
         ];
         assert_eq!(encoded(Told::List(list)), expected.concat());

@@ -43,11 +43,8 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that has to go may take to end in good order.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// How long all connections may take when the server ends.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Serves `grpc.health.v1` over HTTP/2 without TLS until `shutdown` resolves. Then streams of `Watch` end with
-/// `UNAVAILABLE`, other calls get 5 seconds to end, and nobody is accepted any more.
+/// `UNAVAILABLE`, other calls get a second to end, and nobody is accepted any more.
 ///
 /// At most 1,024 clients are connected, and no more than an eighth of the files that the process may open; past that,
 /// whoever has been of no use for longest has to go. Each may have 256 calls under way. Whoever does not answer a ping
@@ -57,11 +54,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What the system says of a listener that does not work at all. That it has no more files to give is none: it is
 /// waited for.
 pub async fn serve(listener: TcpListener, lifesigns: &Lifesigns, shutdown: impl Future) -> io::Result<()> {
+    serve_at_most(max_connections(), listener, lifesigns, shutdown).await
+}
+
+async fn serve_at_most(
+    most: usize,
+    listener: TcpListener,
+    lifesigns: &Lifesigns,
+    shutdown: impl Future,
+) -> io::Result<()> {
     listener.local_addr()?;
     let service = HealthService::new(lifesigns);
     let (close, closing) = watch::channel(false);
     let presences = Arc::new(Presences::default());
-    let most = max_connections();
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut pause = Duration::ZERO;
@@ -98,14 +103,8 @@ pub async fn serve(listener: TcpListener, lifesigns: &Lifesigns, shutdown: impl 
     drop(listener);
     service.close();
     close.send_replace(true);
-    let all_ended = async {
-        while let Some(ended) = connections.join_next().await {
-            note(ended);
-        }
-    };
-    if tokio::time::timeout(PATIENCE, all_ended).await.is_err() {
-        tracing::warn!("some gRPC clients are cut off: they did not end in time");
-        connections.shutdown().await;
+    while let Some(ended) = connections.join_next().await {
+        note(ended);
     }
     Ok(())
 }
@@ -134,16 +133,19 @@ async fn serve_client(
     };
     let mut connection = pin!(http().serve_connection(TokioIo::new(stream), service_fn(call)));
     let served = tokio::select! {
-        served = &mut connection => Ok(served),
-        () = presence.has_to_go() => Err(LAST_WORD),
+        served = &mut connection => Some(served),
+        () = presence.has_to_go() => None,
         // The server is gone if nobody could say it any more.
-        _ = closing.wait_for(|closing| *closing) => Err(PATIENCE),
+        _ = closing.wait_for(|closing| *closing) => None,
     };
     let served = match served {
-        Ok(served) => served,
-        Err(patience) => {
+        Some(served) => served,
+        None => {
             connection.as_mut().graceful_shutdown();
-            let Ok(served) = tokio::time::timeout(patience, connection).await else { return };
+            let Ok(served) = tokio::time::timeout(LAST_WORD, connection).await else {
+                tracing::debug!("a gRPC client was cut off: it did not end in time");
+                return;
+            };
             served
         }
     };
@@ -176,4 +178,35 @@ fn is_of_one_client(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_came_first_and_asked_nothing_makes_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let lifesigns = Lifesigns::builder("polls").start().unwrap();
+        let serving = tokio::spawn(async move {
+            let forever = std::future::pending::<()>();
+            serve_at_most(2, listener, &lifesigns, forever).await
+        });
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            // The server speaks first: it has been admitted.
+            assert_ne!(timeout(10 * LAST_WORD, stream.read_u8()).await.unwrap().unwrap_or(1), 1);
+            streams.push(stream);
+        }
+        let mut rest = Vec::new();
+        timeout(10 * LAST_WORD, streams[0].read_to_end(&mut rest)).await.expect("it is let go").unwrap();
+        let still_there = timeout(LAST_WORD, streams[1].read_to_end(&mut rest)).await;
+        assert!(still_there.is_err(), "{still_there:?}");
+        serving.abort();
+    }
 }

@@ -71,7 +71,7 @@ struct Question {
 pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
     let bad_name = |what: &str| BadOption::new("name", format!("{:?} {what}", options.name));
     let asked = Name::from_str(&options.name).map_err(|error| bad_name(&format!("is no name: {error}")))?;
-    if asked.is_root() || options.name.parse::<IpAddr>().is_ok() {
+    if asked.num_labels() == 0 || options.name.parse::<IpAddr>().is_ok() {
         return Err(bad_name("is not a name to be resolved"));
     }
     let record_type = RecordType::from_str(&options.record_type.to_ascii_uppercase())

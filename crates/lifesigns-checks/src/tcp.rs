@@ -56,7 +56,10 @@ async fn run(address: &Address, banner: &[u8]) -> Result<Report, Report> {
         let otherwise = |what| Report::fail(FailureKind::UnexpectedAnswer, format_args!("{address} {what}"));
         match read {
             Ok(0) => {
-                return Err(otherwise(format!("closed the connection after \"{}\"", shown(&greeting, SHOWN))));
+                return Err(otherwise(format!(
+                    "closed the connection after \"{}\"",
+                    shown(&greeting, SHOWN)
+                )));
             }
             Ok(_) => {}
             Err(error) => return Err(otherwise(format!("broke the connection off: {error}"))),

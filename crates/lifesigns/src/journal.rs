@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use lifesigns_model::check::Finding;
+use lifesigns_model::check::{FailureKind, Finding};
 use lifesigns_model::verdict::{Source, Transition, Verdict};
 
 use crate::checks::CheckSnapshot;
@@ -94,7 +94,7 @@ impl Journal {
             check = now.check.name(),
             from,
             to,
-            kind = report.and_then(|report| report.failure).map(|kind| kind.name()),
+            kind = report.and_then(|report| report.failure).map(FailureKind::name),
             output = report.and_then(|report| report.output.as_deref()).map(bounded),
             "a check has changed"
         );

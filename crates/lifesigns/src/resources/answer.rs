@@ -92,14 +92,14 @@ impl Answer {
         let coding = negotiate::coding(&call.parts.headers).filter(|_| !self.body.is_empty());
         let answer = if is_head { self } else { self.encoded(coding) };
         let Answer { status, content_type, mut headers, body, coding: made } = answer;
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
         let vary = if call.state.settings.allowed_origins.is_empty() {
-            "Accept, Accept-Encoding"
+            const { HeaderValue::from_static("Accept, Accept-Encoding") }
         } else {
-            "Accept, Accept-Encoding, Origin"
+            const { HeaderValue::from_static("Accept, Accept-Encoding, Origin") }
         };
-        headers.insert(VARY, HeaderValue::from_static(vary));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(VARY, vary);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, const { HeaderValue::from_static("nosniff") });
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }

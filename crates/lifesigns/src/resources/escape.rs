@@ -26,9 +26,9 @@ impl fmt::Display for Markup<'_> {
 
 /// Appends text as a string of JSON, in its quotes.
 pub(super) fn push_quoted(json: &mut String, text: &str) {
-    // A fold, because it is done on many bytes at a time.
-    let is_plain = |plain, byte: u8| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\');
-    if text.bytes().fold(true, is_plain) {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    // All bytes are looked at, because it is quicker than to stop early.
+    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
         json.push('"');
         json.push_str(text);
         json.push('"');

@@ -82,11 +82,11 @@ pub(super) fn represent(call: &Call<'_>, status: StatusCode, reason: &str) -> An
         (_, 4) => (APPLICATION_XML, xml(light, message, environment, reason, request_id)),
         _ => {
             let mut text = String::with_capacity(256);
-            text.push_str("{\"summary\":{\"status\":");
-            push_quoted(&mut text, light.name());
-            text.push_str(",\"message\":");
-            push_quoted(&mut text, message);
-            text.push_str("},\"detail\":{\"environment\":");
+            text.push_str("{\"summary\":{\"status\":\"");
+            text.push_str(light.name());
+            text.push_str("\",\"message\":\"");
+            text.push_str(message);
+            text.push_str("\"},\"detail\":{\"environment\":");
             push_quoted(&mut text, environment);
             text.push_str(",\"reason\":");
             push_quoted(&mut text, reason);

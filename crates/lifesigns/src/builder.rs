@@ -14,7 +14,7 @@ use lifesigns_model::policy;
 use lifesigns_model::series::NOT_APPLICABLE;
 use lifesigns_model::store::RollupStore;
 use lifesigns_model::verdict::Thresholds;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::access::{Scope, Token, TokenHash};
 use crate::checks::Check;
@@ -37,20 +37,6 @@ pub const IDENTITY_VARIABLES: [(&str, &str); 8] = [
     ("LIFESIGNS_BUILD_DATE", "build_date"),
     ("LIFESIGNS_LANGUAGE", "language"),
     ("LIFESIGNS_ENVIRONMENT", "environment"),
-];
-
-/// Names under which answers list what is not a check. Route groups have `traffic:` before theirs.
-const RESERVED_CHECK_NAMES: [&str; 10] = [
-    "startup",
-    "shutdown",
-    "traffic",
-    "lifecycle",
-    "judgement",
-    "scheduler",
-    "collector",
-    "maintenance",
-    "uptime",
-    "_other_",
 ];
 
 /// One API of a gateway.
@@ -80,7 +66,6 @@ pub struct ApiOptions {
 
 impl ApiOptions {
     /// An API with this name and defaults for everything else.
-    pub(crate) start_tasks: Vec<String>,
     pub fn new(name: &str) -> ApiOptions {
         ApiOptions { name: name.to_owned(), ..ApiOptions::default() }
     }
@@ -95,7 +80,7 @@ pub struct Builder {
     pub(crate) store: Option<StoreHandle>,
     pub(crate) max_series: usize,
     pub(crate) ready: bool,
-            start_tasks: Vec::new(),
+    pub(crate) start_tasks: Vec<String>,
     own: ApiOptions,
     apis: Vec<ApiOptions>,
     checks: Vec<(Check, Option<Vec<String>>)>,
@@ -110,6 +95,7 @@ impl Builder {
             store: None,
             max_series: 10_000,
             ready: true,
+            start_tasks: Vec::new(),
             own: ApiOptions::new(name),
             apis: Vec::new(),
             checks: Vec::new(),
@@ -194,14 +180,6 @@ impl Builder {
         self
     }
 
-    /// Names something that has to be done before the process is ready. It stays in the phase of starting until
-    /// [`Lifesigns::starting_task`] has begun a task of this name and that is done.
-    #[must_use]
-    pub fn starting_task(mut self, name: &str) -> Builder {
-        self.start_tasks.push(name.to_owned());
-        self
-    }
-
     /// Series that each thread tells apart; past it exchanges lose route and client. Default 10,000.
     #[must_use]
     pub fn max_series(mut self, max_series: usize) -> Builder {
@@ -213,6 +191,14 @@ impl Builder {
     #[must_use]
     pub fn starting(mut self) -> Builder {
         self.ready = false;
+        self
+    }
+
+    /// Names something that has to be done before the process is ready. It stays in the phase of starting until
+    /// [`Lifesigns::starting_task`] has begun a task of this name and that is done.
+    #[must_use]
+    pub fn starting_task(mut self, name: &str) -> Builder {
+        self.start_tasks.push(name.to_owned());
         self
     }
 
@@ -275,13 +261,11 @@ impl Builder {
     /// The checks, each with the APIs that it counts for.
     pub(crate) fn slots(&self, apis: &[ApiState]) -> Result<Vec<Arc<Slot>>, BadCheck> {
         let mut slots: Vec<Arc<Slot>> = Vec::with_capacity(self.checks.len());
+        let mut taken = FxHashSet::default();
         for (check, names) in &self.checks {
             let fault = |fault: String| BadCheck { check: check.name.to_string(), fault };
             policy::validate(&check.policy).map_err(|miswired| fault(miswired.to_string()))?;
-            if check.name.is_empty() || check.name.chars().any(|letter| letter.is_control() || letter == ',')
-            {
-                return Err(fault("its name must be printable, without commas, and not empty".to_owned()));
-            }
+            Check::valid_name(&check.name).map_err(|bad| fault(format!("its name {bad}")))?;
             let counted: Vec<usize> = match names {
                 None => (0..apis.len()).filter(|index| apis[*index].records).collect(),
                 Some(names) => names
@@ -290,12 +274,7 @@ impl Builder {
                     .collect::<Result<_, _>>()
                     .map_err(|name| fault(format!("there is no API {name}")))?,
             };
-            let is_taken = |slot: &Arc<Slot>| {
-                slot.check.name == check.name && slot.apis.iter().any(|api| counted.contains(api))
-            };
-            let is_reserved =
-                RESERVED_CHECK_NAMES.contains(&&*check.name) || check.name.starts_with("traffic:");
-            if slots.iter().any(is_taken) || is_reserved {
+            if !counted.iter().all(|api| taken.insert((*api, Arc::clone(&check.name)))) {
                 return Err(fault("its name is taken; give it another".to_owned()));
             }
             slots.push(Arc::new(Slot::new(Arc::new(check.clone()), counted)));
@@ -329,6 +308,7 @@ impl Builder {
             snapshot: ArcSwap::from_pointee(Snapshot::starting(now)),
             maintenance: ArcSwapOption::empty(),
             transitions: Mutex::default(),
+            light_changes: AtomicU64::new(0),
             changes: [const { AtomicU64::new(0) }; 3],
             source: api.process.clone(),
             reported: Mutex::default(),

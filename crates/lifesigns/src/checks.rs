@@ -37,6 +37,20 @@ pub use self::slot::{CheckSnapshot, RunCounts};
 /// What a check does in one run.
 pub(crate) type Probe = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Report> + Send>> + Send + Sync>;
 
+/// Names under which answers list what is not a check. Route groups have `traffic:` before theirs.
+const RESERVED_NAMES: [&str; 10] = [
+    "startup",
+    "shutdown",
+    "traffic",
+    "lifecycle",
+    "judgement",
+    "scheduler",
+    "collector",
+    "maintenance",
+    "uptime",
+    "_other_",
+];
+
 /// What is to be found out again and again, how, and what it means.
 #[derive(Clone)]
 pub struct Check {
@@ -92,7 +106,8 @@ impl Check {
             Work::Async(probe) => match slot::guarded(|| probe()) {
                 Err(panicked) => panicked,
                 Ok(mut run) => {
-                    let poll = |context: &mut Context<'_>| match slot::guarded(|| run.as_mut().poll(context)) {
+                    let poll = |context: &mut Context<'_>| match slot::guarded(|| run.as_mut().poll(context))
+                    {
                         Ok(poll) => poll,
                         Err(panicked) => Poll::Ready(panicked),
                     };
@@ -117,6 +132,20 @@ impl Check {
             policy: CheckPolicy::default(),
             affected_endpoints: Arc::default(),
             work,
+        }
+    }
+
+    /// Whether a check may have this name: printable, without commas, and not what probes call something else.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn valid_name(name: &str) -> Result<(), &'static str> {
+        if name.is_empty() || name.chars().any(|letter| letter.is_control() || letter == ',') {
+            Err("must be printable, without commas, and not empty")
+        } else if RESERVED_NAMES.contains(&name) || name.starts_with("traffic:") {
+            Err("is what probes call something else; take another")
+        } else {
+            Ok(())
         }
     }
 

@@ -110,6 +110,8 @@ pub(crate) struct ApiState {
     pub(crate) transitions: Mutex<VecDeque<Transition>>,
     /// How often the light has changed, by what it became: green, amber, red.
     pub(crate) changes: [AtomicU64; 3],
+    /// How often it has changed since the process began.
+    pub(crate) light_changes: AtomicU64,
     pub(crate) source: ProcessSource,
     pub(crate) reported: Mutex<Option<ProcessFigures>>,
     /// Only the configuration adds to it, so a hash that is fast and not keyed is safe.
@@ -141,6 +143,7 @@ impl ApiState {
 impl ApiState {
     /// Keeps a change of the light, and lets go of the oldest when there are too many.
     pub(crate) fn remember(&self, transition: Transition) {
+        self.light_changes.fetch_add(1, Ordering::Relaxed);
         self.changes[transition.to as usize].fetch_add(1, Ordering::Relaxed);
         let mut transitions = lock(&self.transitions);
         if transitions.len() >= MAX_TRANSITIONS {
@@ -160,9 +163,6 @@ impl Process {
         }
     }
 
-    pub(crate) fn is_cutting_off(&self) -> bool {
-        self.cuts_off.load(Ordering::Relaxed)
-    }
     /// Start-up is over.
     pub(crate) fn start_up_is_over(&self) {
         self.advance(Phase::Ready);
@@ -179,6 +179,9 @@ impl Process {
         self.phase.fetch_max(number, Ordering::AcqRel);
     }
 
+    pub(crate) fn is_cutting_off(&self) -> bool {
+        self.cuts_off.load(Ordering::Relaxed)
+    }
 
     /// One tick, by the collector or by someone who wants figures that are right up to now.
     pub(crate) fn collect(&self) {
@@ -223,10 +226,10 @@ impl Process {
         let apis = builder.states(time.now());
         let checks = Arc::new(Checks::new(builder.slots(&apis)?, time));
         let collected = Mutex::new(Collected::new(&apis));
+        let recorder = Recorder::new(apis.len(), builder.max_series);
         Ok(Process {
             own: apis.len() - 1,
             apis,
-        let recorder = Recorder::new(apis.len(), builder.max_series);
             collected,
             time,
             checks,
@@ -241,10 +244,10 @@ impl Process {
             store: builder.store,
             stop: Arc::default(),
             readers: Arc::new(Semaphore::new(CONCURRENT_READERS)),
+            start_up: StartUp::new(builder.start_tasks),
             phase: AtomicU8::new(0),
             cuts_off: AtomicBool::new(false),
         })
-            start_up: StartUp::new(builder.start_tasks),
     }
 }
 
@@ -273,10 +276,10 @@ impl Lifesigns {
             Process::new(builder).map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, fault))?;
         let process = Arc::new(process);
         objective::read_history(&process)?;
+        maintenance::recall(&process)?;
         let lifesigns = Lifesigns { process };
         if ready {
             lifesigns.ready();
-        maintenance::recall(&process)?;
         } else {
             lifesigns.process.collect();
         }
@@ -365,9 +368,6 @@ impl Lifesigns {
         self.process.cuts_off.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until everything counted so far is safe in the store, at most `patience`. Blocks the thread.
-    pub fn flush(&self, patience: Duration) -> Result<(), StoreError> {
-        self.process.flush(patience)
     /// Waits until no exchange is under way, at most `patience`. Returns how many still are; 0 if all have ended.
     pub async fn drained(&self, patience: Duration) -> u64 {
         let all_ended = async {
@@ -386,6 +386,9 @@ impl Lifesigns {
         self.process.recorder.in_flight().iter().sum()
     }
 
+    /// Waits until everything counted so far is safe in the store, at most `patience`. Blocks the thread.
+    pub fn flush(&self, patience: Duration) -> Result<(), StoreError> {
+        self.process.flush(patience)
     }
 
     /// Changes of the lights of all APIs from now on. Needs no runtime of a certain kind; dropping it ends it. There
@@ -475,15 +478,15 @@ impl Api {
         &self.state().identity
     }
 
-    /// How the API's objective stands, if it has one; as of the last tick.
-    pub fn objective(&self) -> Option<ObjectiveReport> {
-        Some(self.state().objective.as_ref()?.report(self.process.time.elapsed()))
     /// How many exchanges of the API have begun and not ended; for a gateway itself, those of all its APIs.
     pub fn in_flight(&self) -> u64 {
         let in_flight = self.process.recorder.in_flight();
         if self.state().records { in_flight[self.index] } else { in_flight.iter().sum() }
     }
 
+    /// How the API's objective stands, if it has one; as of the last tick.
+    pub fn objective(&self) -> Option<ObjectiveReport> {
+        Some(self.state().objective.as_ref()?.report(self.process.time.elapsed()))
     }
 
     /// The resource of this API at a path, if there is one. The path is relative to the API's base and as

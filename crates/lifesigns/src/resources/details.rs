@@ -1,4 +1,6 @@
-//! `/health/details`: is it serving properly? Read from the store.
+//! `/health/details`: is it serving properly? Read from the store; with the verdict, and all that it is made of.
+
+mod judgement;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +32,14 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
         Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
     };
     let api = call.state.records.then(|| Arc::clone(&call.state.name));
-    let now = call.now.wall;
-    let subject = call.api.clone();
+    let (now, sees_all) = (call.now, call.may_see_details());
+    let (subject, snapshot) = (call.api.clone(), Arc::clone(&call.snapshot));
     call.read(move |store| {
-        let mut answer = read(store, &details, api.as_deref(), now)?;
+        let mut answer = read(store, &details, api.as_deref(), now.wall)?;
+        answer["verdict"] = judgement::verdict(&snapshot, now);
+        answer["checks"] = judgement::checks(&snapshot.checks, sees_all, now);
+        answer["transitions"] = judgement::transitions(&subject.transitions());
+        answer["in_flight"] = json!(subject.in_flight());
         if let Some(objective) = &subject.state().objective {
             answer["objective"] = objective.to_json(subject.process.time.elapsed());
         }

@@ -57,20 +57,25 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
             None => return unknown_dialect(call),
         },
     };
-    let subject = call.subject();
+    let (status, content_type, body) = told(&call.subject(), form);
+    Answer::new(status, content_type, body)
+}
+
+/// Status, media type and body.
+fn told(subject: &Subject<'_>, form: Form) -> (StatusCode, &'static str, String) {
     let status = if subject.light() == Light::Red { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let json = |content_type: &'static str, body: &Value| Answer::new(status, content_type, body.to_string());
-    match form {
-        Form::Actuator2 => json(ACTUATOR_2, &actuator::body(&subject, Version::Two)),
+    let (content_type, body) = match form {
+        Form::Actuator2 => (ACTUATOR_2, actuator::body(subject, Version::Two)),
         Form::Dialect(dialect) => match dialect {
-            HealthDialect::Lifesigns => json(JSON, &Value::Object(plain::body(&subject))),
-            HealthDialect::HealthJson => json(HEALTH_JSON, &health_json::body(&subject)),
-            HealthDialect::Actuator => json(ACTUATOR_3, &actuator::body(&subject, Version::Three)),
-            HealthDialect::MicroProfile => json(JSON, &microprofile::body(&subject)),
-            HealthDialect::Xabaril => json(JSON, &xabaril::body(&subject)),
-            HealthDialect::Text => Answer::new(status, PLAIN, plain::text(&subject)),
+            HealthDialect::Lifesigns => (JSON, Value::Object(plain::body(subject))),
+            HealthDialect::HealthJson => (HEALTH_JSON, health_json::body(subject)),
+            HealthDialect::Actuator => (ACTUATOR_3, actuator::body(subject, Version::Three)),
+            HealthDialect::MicroProfile => (JSON, microprofile::body(subject)),
+            HealthDialect::Xabaril => (JSON, xabaril::body(subject)),
+            HealthDialect::Text => return (status, PLAIN, plain::text(subject)),
         },
-    }
+    };
+    (status, content_type, body.to_string())
 }
 
 /// The form that `Accept` likes best; the configured dialect where it does not matter.
@@ -152,3 +157,8 @@ pub(super) fn parameters(query: Option<&str>) -> impl Iterator<Item = (String, S
         (decode(key), decode(value))
     })
 }
+
+#[cfg(test)]
+mod health_json_draft;
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! The names of the exchanges' figures are those of OpenTelemetry's HTTP conventions. Figures are those of the last
 //! tick and count from the start of the process.
 
+mod checks;
+
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
@@ -33,6 +35,7 @@ fn page(process: &Process, is_open_metrics: bool) -> String {
     let mut page = Page { text: String::with_capacity(4096), is_open_metrics };
     exchanges(&mut page, process);
     subjects(&mut page, process);
+    checks::checks(&mut page, process);
     objectives(&mut page, process);
     recording(&mut page, process);
     own(&mut page, process);
@@ -55,9 +58,6 @@ fn exchanges(page: &mut Page, process: &Process) {
         page.sample(&format!("{NAME}_sum"), &labels, total.seconds);
         page.sample(&format!("{NAME}_count"), &labels, total.count);
     }
-    for (name, help, bytes) in [
-        ("lifesigns_request_body_bytes", "Bytes of request bodies.", 0),
-        ("lifesigns_response_body_bytes", "Bytes of response bodies.", 1),
     const ACTIVE: &str = "http_server_active_requests";
     page.begin(ACTIVE, "gauge", "Requests whose response has not ended.");
     for (api, in_flight) in
@@ -65,6 +65,9 @@ fn exchanges(page: &mut Page, process: &Process) {
     {
         page.sample(ACTIVE, &format!("lifesigns_api=\"{}\"", Label(&api.name)), in_flight);
     }
+    for (name, help, bytes) in [
+        ("lifesigns_request_body_bytes", "Bytes of request bodies.", 0),
+        ("lifesigns_response_body_bytes", "Bytes of response bodies.", 1),
     ] {
         page.begin_counter(name, help);
         for total in &totals {
@@ -88,9 +91,15 @@ fn labels(total: &ExchangeTotals) -> String {
 
 fn subjects(page: &mut Page, process: &Process) {
     page.begin("lifesigns_light", "gauge", "Traffic light: 0 green, 1 amber, 2 red.");
+    let now = process.time.now();
     for api in process.apis.iter().filter(|api| api.records) {
-        let light = api.snapshot.load().verdict.light as u8;
+        let light = api.snapshot.load_full().at(now).verdict.light as u8;
         page.sample("lifesigns_light", &format!("lifesigns_api=\"{}\"", Label(&api.name)), light);
+    }
+    page.begin_counter("lifesigns_light_changes", "Changes of the traffic light.");
+    for api in process.apis.iter().filter(|api| api.records) {
+        let labels = format!("lifesigns_api=\"{}\"", Label(&api.name));
+        page.sample("lifesigns_light_changes_total", &labels, api.light_changes.load(Ordering::Relaxed));
     }
     page.begin_counter(
         "lifesigns_resource_requests",

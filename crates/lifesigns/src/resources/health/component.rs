@@ -39,7 +39,7 @@ pub(super) struct Subject<'a> {
 pub(super) struct Component<'a> {
     pub(super) name: Cow<'a, str>,
     /// `componentType` of the health+json draft.
-    pub(super) component_type: &'static str,
+    pub(super) kind: &'static str,
     /// What it makes of the whole.
     pub(super) light: Light,
     /// How it is itself: a check fails even if that does not make the whole fail.
@@ -77,10 +77,10 @@ impl Measure {
 }
 
 impl<'a> Component<'a> {
-    fn new(name: impl Into<Cow<'a, str>>, component_type: &'static str, light: Light) -> Component<'a> {
+    fn new(name: impl Into<Cow<'a, str>>, kind: &'static str, light: Light) -> Component<'a> {
         Component {
             name: name.into(),
-            component_type,
+            kind,
             light,
             outcome: outcome_of(light),
             is_known: true,
@@ -151,9 +151,11 @@ impl<'a> Subject<'a> {
         components.extend(checks.into_iter().map(|check| self.check(check)));
         if !others.is_empty() {
             let light = Light::worst(others.iter().map(|check| check.standing.light));
-            let measures = vec![Measure::new("checks", others.len(), "checks", light)];
-            let says = Cow::Borrowed("checks that are not told of one by one");
-            components.push(Component { measures, says, ..Component::new(OTHERS, "component", light) });
+            components.push(Component {
+                says: "checks that are not told of one by one".into(),
+                measures: vec![Measure::new("checks", others.len(), "checks", light)],
+                ..Component::new(OTHERS, "component", light)
+            });
         }
         components
     }
@@ -273,9 +275,10 @@ impl<'a> Subject<'a> {
             measures,
             time: last.as_ref().map(|run| run.ended),
             took: last.as_ref().map(|run| run.took),
-            affected_endpoints: match has_fault {
-                true => set_up.affected_endpoints().iter().map(String::as_str).collect(),
-                false => Vec::new(),
+            affected_endpoints: if has_fault {
+                set_up.affected_endpoints().iter().map(String::as_str).collect()
+            } else {
+                Vec::new()
             },
             failure: told.and_then(|report| report.failure),
             output: told.and_then(|report| report.output.as_deref()).map(Cow::Borrowed),

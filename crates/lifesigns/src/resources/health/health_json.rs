@@ -88,7 +88,7 @@ fn checks(subject: &Subject<'_>, components: &[Component<'_>]) -> Map<String, Va
 
 /// The draft's "component details"; `age` in seconds is of our own, as the draft lets it be.
 fn details(subject: &Subject<'_>, component: &Component<'_>, measure: &Measure) -> Value {
-    let mut details = json!({"componentId": component.name, "componentType": component.component_type});
+    let mut details = json!({"componentId": component.name, "componentType": component.kind});
     if let Some(value) = &measure.value {
         details["observedValue"] = value.clone();
         details["observedUnit"] = json!(measure.unit);

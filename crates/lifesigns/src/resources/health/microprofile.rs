@@ -1,4 +1,4 @@
-//! Eclipse MicroProfile Health: a list of checks that are `UP` or `DOWN`.
+//! Eclipse `MicroProfile` Health: a list of checks that are `UP` or `DOWN`.
 //!
 //! There the whole is up when all of its checks are. So a check is only down here where it makes the light red; what
 //! it is otherwise, its `data` says.

@@ -25,7 +25,7 @@ fn entry(subject: &Subject<'_>, component: &Component<'_>) -> Value {
         "description": component.says,
         "duration": time_span(component.took.unwrap_or_default()),
         "status": status(component.light),
-        "tags": [component.component_type],
+        "tags": [component.kind],
     });
     if let Some(failure) = component.failure {
         entry["data"]["failure"] = json!(failure.name());

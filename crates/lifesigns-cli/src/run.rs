@@ -1,11 +1,15 @@
 //! `lifesigns gateway` and `lifesigns run`: from settings to a process that serves until it is told to stop.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use lifesigns::Lifesigns;
 use lifesigns_gateway::Gateway;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::config::built::{self, Built};
 use crate::config::validated::Settings;
@@ -20,8 +24,8 @@ const LAST_FIGURES: Duration = Duration::from_secs(10);
 /// # Errors
 /// What kept the process from starting, or figures that could not be kept at the end.
 pub fn run(settings: Settings) -> Result<(), Problem> {
-    let Built { lifesigns, gateway, status_urls } = built::build(settings)?;
-    let gateway = Gateway::bind(gateway, lifesigns.clone()).map_err(|error| not_bound(&error))?;
+    let Built { lifesigns, gateway, grpc, status_urls } = built::build(settings)?;
+    let gateway = Gateway::bind(gateway, lifesigns.clone()).map_err(|error| not_bound(&error, "listen"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -34,9 +38,18 @@ pub fn run(settings: Settings) -> Result<(), Problem> {
                 tokio::spawn(upstream_status::report(api, url));
             }
         }
-        announce(&gateway);
+        let grpc = match grpc {
+            Some(address) => Some(Grpc::start(address, &lifesigns).await?),
+            None => None,
+        };
+        announce(&gateway, grpc.as_ref());
         lifesigns.ready();
-        gateway.run(stop).await.map_err(|error| Problem::new("the gateway cannot serve").because(&error))
+        let served = gateway.run(stop).await;
+        // As long as exchanges are served, those who ask by gRPC are told that the process is about to end.
+        if let Some(grpc) = grpc {
+            grpc.end().await;
+        }
+        served.map_err(|error| Problem::new("the gateway cannot serve").because(&error))
     })?;
     lifesigns.shutdown(LAST_FIGURES).map_err(|error| {
         Problem::new("the last figures could not be kept")
@@ -45,11 +58,44 @@ pub fn run(settings: Settings) -> Result<(), Problem> {
     })
 }
 
+/// `grpc.health.v1` beside the gateway.
+struct Grpc {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Grpc {
+    async fn start(address: SocketAddr, lifesigns: &Lifesigns) -> Result<Grpc, Problem> {
+        let not_bound = |error: io::Error| {
+            let error = io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+            not_bound(&error, "grpc_listen")
+        };
+        let listener = TcpListener::bind(address).await.map_err(not_bound)?;
+        let address = listener.local_addr().map_err(not_bound)?;
+        let (stop, stopped) = oneshot::channel();
+        let lifesigns = lifesigns.clone();
+        let task = tokio::spawn(async move { lifesigns_grpc::serve(listener, &lifesigns, stopped).await });
+        Ok(Grpc { address, stop, task })
+    }
+
+    async fn end(self) {
+        // It is not there any more if it has ended by itself, which is told below.
+        let _ = self.stop.send(());
+        match self.task.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the gRPC listener did not work"),
+            Err(error) => tracing::error!(%error, "the gRPC listener ended before its time"),
+        }
+    }
+}
+
 /// Says where the process can be reached. That nobody reads it is no reason not to serve.
-fn announce(gateway: &Gateway) {
+fn announce(gateway: &Gateway, grpc: Option<&Grpc>) {
     let public = gateway.local_addr().ok().map(|address| format!("gateway listening on http://{address}"));
     let admin = gateway.admin_addr().map(|address| format!("admin listening on http://{address}"));
-    for line in public.into_iter().chain(admin) {
+    let grpc = grpc.map(|grpc| format!("grpc listening on http://{}", grpc.address));
+    for line in public.into_iter().chain(admin).chain(grpc) {
         if let Err(error) = printer::result(&line) {
             tracing::warn!(%error, "standard output cannot be written");
         }
@@ -80,16 +126,19 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-fn not_bound(error: &io::Error) -> Problem {
+/// An address that cannot be had, and the key of `[gateway]` that asks for it.
+fn not_bound(error: &io::Error, key: &str) -> Problem {
     let problem = Problem::new("the gateway cannot start").because(error);
     match error.kind() {
-        io::ErrorKind::AddrInUse => problem.hint(
-            "another process has this address (`ss -ltnp` shows which); end it, or choose another with --listen, \
-             LIFESIGNS_LISTEN or `listen` of `[gateway]`",
-        ),
-        io::ErrorKind::PermissionDenied => {
-            problem.hint("ports below 1024 take a privilege; choose a higher one, or grant CAP_NET_BIND_SERVICE")
+        io::ErrorKind::AddrInUse => {
+            let flag = if key == "listen" { "--listen, LIFESIGNS_LISTEN or " } else { "" };
+            problem.hint(format!(
+                "another process has this address (`ss -ltnp` shows which); end it, or choose another with {flag}`{key}` \
+                 of `[gateway]`"
+            ))
         }
+        io::ErrorKind::PermissionDenied => problem
+            .hint("ports below 1024 take a privilege; choose a higher one, or grant CAP_NET_BIND_SERVICE"),
         io::ErrorKind::AddrNotAvailable => {
             problem.hint("no network of this machine has that address; 0.0.0.0 stands for all of them")
         }

@@ -1,5 +1,6 @@
 //! The third step: what a configuration asks for, opened and ready to serve.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub struct Built {
     pub lifesigns: Lifesigns,
     /// How the gateway is to run.
     pub gateway: Config,
+    /// Where `grpc.health.v1` is served, if anywhere.
+    pub grpc: Option<SocketAddr>,
     /// APIs whose own `/status` tells of their process: name and address.
     pub status_urls: Vec<(String, Upstream)>,
 }
@@ -86,7 +89,7 @@ pub fn build(settings: Settings) -> Result<Built, Problem> {
         ..Timeouts::default()
     };
     gateway.drain = Drain { delay: written.drain_delay, patience: written.drain_timeout };
-    Ok(Built { lifesigns, gateway, status_urls })
+    Ok(Built { lifesigns, gateway, grpc: written.grpc_listen, status_urls })
 }
 
 fn open(store: &Store) -> Result<Arc<dyn RollupStore>, Problem> {

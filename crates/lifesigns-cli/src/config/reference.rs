@@ -200,6 +200,13 @@ pub const GATEWAY: Section = Section {
             "Where operators connect: resources for the admin listener and `/metrics` without a token. Without it there is none. The resources of each API stand under `/{name}/…`, such as `/polls/health`, or under its `path` if no API has that name and no other API has that path.",
         ),
         key(
+            "grpc_listen",
+            Kind::Address,
+            "",
+            "\"127.0.0.1:50051\"",
+            "Where `grpc.health.v1` is served, over HTTP/2 without TLS. Without it nowhere.",
+        ),
+        key(
             "workers",
             number(1, 256),
             "",

@@ -80,6 +80,17 @@ fn wrong_kinds_and_ranges_are_told() {
 }
 
 #[test]
+fn each_listener_has_an_address_of_its_own() {
+    let told = told(read(
+        "[gateway]\nadmin_listen = \"127.0.0.1:9090\"\ngrpc_listen = \"127.0.0.1:9090\"\n\
+         [[api]]\nname = \"polls\"\nupstream = \"http://127.0.0.1:3000\"\n",
+    ));
+    let expected =
+        "lifesigns.toml:3:15: error: `grpc_listen` is the same address as `admin_listen`, 127.0.0.1:9090\n";
+    assert!(told.starts_with(expected), "{told}");
+}
+
+#[test]
 fn what_cannot_go_together_is_told() {
     insta::assert_snapshot!(told(read(
         "[gateway]\nlisten = \"127.0.0.1:8080\"\nadmin_listen = \"127.0.0.1:8080\"\n\

@@ -57,6 +57,8 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// Where operators connect.
     pub admin_listen: Option<SocketAddr>,
+    /// Where `grpc.health.v1` is served.
+    pub grpc_listen: Option<SocketAddr>,
     /// Number of threads that carry traffic; `None`: one for each processor.
     pub workers: Option<usize>,
     /// For a connection to an upstream.
@@ -268,24 +270,31 @@ fn gateway(written: &wire::Gateway, checks: &mut Checks<'_>) -> Option<Gateway> 
         Some(listen) => values::address("listen", listen, checks),
         None => Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
     };
-    let admin_listen = match &written.admin_listen {
-        Some(listen) => values::address("admin_listen", listen, checks).map(Some),
-        None => Some(None),
+    let mut taken = vec![("listen", listen)];
+    let mut other = |key, written: &Option<At<String>>, hint| {
+        let Some(written) = written else { return Some(None) };
+        let address = values::address(key, written, checks)?;
+        let same = taken.iter().find(|(_, other)| *other == Some(address) && address.port() != 0);
+        if let Some((same, _)) = same {
+            let text = format!("`{key}` is the same address as `{same}`, {address}");
+            checks.fault(Fault::new(&written.place, text).hint(hint));
+        }
+        taken.push((key, Some(address)));
+        Some(Some(address))
     };
-    if let (Some(listen), Some(Some(admin)), Some(at)) = (listen, admin_listen, &written.admin_listen)
-        && listen == admin
-        && admin.port() != 0
-    {
-        checks.fault(
-            Fault::new(&at.place, format!("`admin_listen` is the same address as `listen`, {listen}"))
-                .hint("give operators a port of their own, or leave `admin_listen` out"),
-        );
-    }
+    let admin_listen = other(
+        "admin_listen",
+        &written.admin_listen,
+        "give operators a port of their own, or leave `admin_listen` out",
+    );
+    let grpc_listen =
+        other("grpc_listen", &written.grpc_listen, "give gRPC a port of its own, or leave `grpc_listen` out");
     let seconds =
         |written: &Option<At<u64>>, default| Duration::from_secs(values::number(written.as_ref(), default));
     Some(Gateway {
         listen: listen?,
         admin_listen: admin_listen?,
+        grpc_listen: grpc_listen?,
         workers: written.workers.as_ref().map(|workers| workers.value as usize),
         connect_timeout: seconds(&written.connect_timeout_seconds, 5),
         response_timeout: seconds(&written.response_timeout_seconds, 60),

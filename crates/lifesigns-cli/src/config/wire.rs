@@ -33,6 +33,7 @@ pub struct Document {
 pub struct Gateway {
     pub listen: Optional<String>,
     pub admin_listen: Optional<String>,
+    pub grpc_listen: Optional<String>,
     pub workers: Optional<u64>,
     pub connect_timeout_seconds: Optional<u64>,
     pub response_timeout_seconds: Optional<u64>,
@@ -218,6 +219,7 @@ fn gateway(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Gateway {
     let gateway = Gateway {
         listen: reader.text("listen", faults),
         admin_listen: reader.text("admin_listen", faults),
+        grpc_listen: reader.text("grpc_listen", faults),
         workers: reader.integer("workers", faults),
         connect_timeout_seconds: reader.integer("connect_timeout_seconds", faults),
         response_timeout_seconds: reader.integer("response_timeout_seconds", faults),

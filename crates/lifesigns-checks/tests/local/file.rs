@@ -36,14 +36,14 @@ async fn a_file_is_there_fresh_and_long_enough() {
     assert_passes(&run(check("folder", Options::new(folder.path()))).await);
 }
 
-/// The superuser may look anywhere, so this takes a name that is no folder where he is the one who runs the tests.
+/// The superuser may look anywhere, so there is nothing to refuse where he is the one who runs the tests.
 #[tokio::test]
 async fn what_may_not_be_seen_is_told_apart_from_what_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let closed = folder.path().join("closed");
     std::fs::create_dir(&closed).unwrap();
     std::fs::write(closed.join("file"), "").unwrap();
-    std::fs::set_permissions(&closed, Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
     let is_superuser = rustix::process::geteuid().is_root();
     let report = run(check("file", Options::new(closed.join("file")))).await;
     std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();

@@ -120,7 +120,7 @@ impl Peer {
 
     /// Takes connections, and then neither says nor closes anything until the other side does.
     pub(crate) async fn hung() -> Peer {
-        Peer::start(|stream| read_to_end(stream)).await
+        Peer::start(read_to_end).await
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -229,8 +229,11 @@ impl Default for Limits {
 /// How to end.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Drain {
-    /// How long everything is still served while readiness is already red, so that load balancers notice.
+    /// How long everything goes on as before, readiness included, for balancers that stop sending by themselves.
     /// Default 0.
+    pub notice: Duration,
+    /// How long everything is still served after that while readiness is already red, so that balancers notice.
+    /// Answers close their connections. Default 0.
     pub delay: Duration,
     /// How long exchanges under way may take after that. Default 30 s; then they are cut off.
     pub patience: Duration,
@@ -238,7 +241,7 @@ pub struct Drain {
 
 impl Default for Drain {
     fn default() -> Drain {
-        Drain { delay: Duration::ZERO, patience: Duration::from_secs(30) }
+        Drain { notice: Duration::ZERO, delay: Duration::ZERO, patience: Duration::from_secs(30) }
     }
 }
 

@@ -54,7 +54,8 @@ pub(crate) struct Client {
 type Answer = Response<AnswerBody>;
 
 /// Answers one request, and closes the connection where only that can tell where the answer ends: a client of HTTP/1.0
-/// knows no chunks (RFC 9112 §6.1), and keeping its connection was its own wish (RFC 9112 §9.3).
+/// knows no chunks (RFC 9112 §6.1), and keeping its connection was its own wish (RFC 9112 §9.3). While the gateway
+/// drains every connection is closed after its answer.
 pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<Incoming>) -> Answer {
     let version = request.version();
     let mut response = answer(worker, client, request).await;
@@ -63,6 +64,10 @@ pub(crate) async fn exchange(worker: &Worker, client: &Client, request: Request<
     if version == Version::HTTP_10 && must_close() {
         // In an answer of HTTP/1.1 the HTTP library would still put in that the connection is kept.
         *response.version_mut() = Version::HTTP_10;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if worker.is_draining.get() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // The next request finds another process, and this one's connections are gone when it closes.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

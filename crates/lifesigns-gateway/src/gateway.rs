@@ -18,7 +18,7 @@ use crate::{
     files,
     loops::{self, Mark},
     routing::{Router, Target},
-    serve::{self, Phase, Worker},
+    serve::{self, Phase, Share, Worker},
 };
 
 /// Clients that the kernel keeps in line for one listener before they are accepted.
@@ -73,8 +73,9 @@ impl Gateway {
         self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Serves until `shutdown` resolves, then drains: readiness turns red, after [`crate::Drain::delay`] no one is
-    /// accepted any more, and what is under way gets [`crate::Drain::patience`] to end.
+    /// Serves until `shutdown` resolves, and for [`crate::Drain::notice`] longer as if nothing had happened. Then drains:
+    /// readiness turns red, after [`crate::Drain::delay`] no one is accepted any more, and what is under way gets
+    /// [`crate::Drain::patience`] to end. Operators are served until that is over.
     ///
     /// The recorder is the caller's: it is to be shut down after this.
     ///
@@ -83,14 +84,13 @@ impl Gateway {
     /// What the system says, if it gives no threads.
     pub async fn run(self, shutdown: impl Future + Send) -> io::Result<()> {
         let (phase, in_phase) = watch::channel(Phase::Serving);
-        let mut admin = self.admin;
         let complaints: Arc<[Arc<Complaints>]> =
             self.config.routes.iter().map(|_| Arc::new(Complaints::new())).collect();
-        let mut ends = Vec::with_capacity(self.listeners.len());
         let max_clients = files::clients(self.listeners.len());
-        for (number, listener) in self.listeners.into_iter().enumerate() {
-            let mut listeners = vec![(listener, Listener::Public)];
-            listeners.extend(admin.take().map(|listener| (listener, Listener::Admin)));
+        let public = self.listeners.into_iter().map(|listener| (listener, Listener::Public));
+        let admin = self.admin.map(|listener| (listener, Listener::Admin));
+        let (mut ends, mut admin_ends) = (Vec::with_capacity(public.len()), Vec::new());
+        for (number, (listener, kind)) in public.chain(admin).enumerate() {
             let (config, lifesigns) = (self.config.clone(), self.lifesigns.clone());
             let complaints = complaints.clone();
             let mark = self.mark.clone();
@@ -98,11 +98,17 @@ impl Gateway {
                 let router = router(&config, &lifesigns, &complaints);
                 Worker::new(&config, lifesigns.clone(), router, mark, max_clients)
             };
-            ends.push(serve::start(number, listeners, in_phase.clone(), make)?);
+            let end = serve::start(number, Share { listener, kind, phase: in_phase.clone() }, make)?;
+            match kind {
+                Listener::Public => ends.push(end),
+                Listener::Admin => admin_ends.push(end),
+            }
         }
 
         shutdown.await;
+        tokio::time::sleep(self.config.drain.notice).await;
         self.lifesigns.drain();
+        phase.send_replace(Phase::Draining);
         tokio::time::sleep(self.config.drain.delay).await;
         phase.send_replace(Phase::Closing);
         let all_ended = async {
@@ -112,12 +118,17 @@ impl Gateway {
             }
         };
         if tokio::time::timeout(self.config.drain.patience, all_ended).await.is_err() {
-            tracing::warn!("some exchanges are cut off: they did not end in time");
+            let in_flight = self.lifesigns.in_flight();
+            tracing::warn!(in_flight, "some exchanges are cut off: they did not end in time");
             self.lifesigns.cut_off();
-            phase.send_replace(Phase::Ended);
+            phase.send_replace(Phase::CuttingOff);
             for end in ends.iter_mut().filter(|end| !end.is_terminated()) {
                 let _ = end.await;
             }
+        }
+        phase.send_replace(Phase::Over);
+        for end in admin_ends {
+            let _ = end.await;
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ pub(crate) struct Worker {
     pub(crate) mark: Mark,
     pub(crate) response_head_timeout: Duration,
     pub(crate) clients: Rc<Clients>,
+    /// Whether answers close their connections.
+    pub(crate) is_draining: Cell<bool>,
     max_clients: usize,
     http: http1::Builder,
     ticks: Ticks,
@@ -59,10 +61,31 @@ pub(crate) struct Worker {
 pub(crate) enum Phase {
     /// It accepts and serves.
     Serving,
+    /// It does so still, and asks its clients to come on another connection next time.
+    Draining,
     /// It ends what is under way.
     Closing,
     /// It cuts off what has not ended.
-    Ended,
+    CuttingOff,
+    /// Nothing is under way any more, and operators are served no longer either.
+    Over,
+}
+
+/// What one thread serves.
+pub(crate) struct Share {
+    pub(crate) listener: StdListener,
+    pub(crate) kind: Listener,
+    pub(crate) phase: Receiver<Phase>,
+}
+
+impl Share {
+    /// When it accepts no one any more, and when it cuts off who is left.
+    const fn ends(&self) -> (Phase, Phase) {
+        match self.kind {
+            Listener::Public => (Phase::Closing, Phase::CuttingOff),
+            Listener::Admin => (Phase::Over, Phase::Over),
+        }
+    }
 }
 
 impl Worker {
@@ -95,6 +118,7 @@ impl Worker {
             via: config.via.as_ref().and_then(|name| HeaderValue::from_str(&format!("1.1 {name}")).ok()),
             response_head_timeout: config.timeouts.response_head,
             clients: Rc::default(),
+            is_draining: Cell::new(false),
             max_clients,
             http,
             ticks,
@@ -103,18 +127,17 @@ impl Worker {
     }
 }
 
-/// Starts a thread that serves until the phase is `Closing` and its clients have gone, or until it is `Ended`.
+/// Starts a thread that serves until the phase says that it is over.
 pub(crate) fn start(
     number: usize,
-    listeners: Vec<(StdListener, Listener)>,
-    phase: Receiver<Phase>,
+    share: Share,
     make: impl FnOnce() -> Worker + Send + 'static,
 ) -> io::Result<oneshot::Receiver<()>> {
     let (ended, end) = oneshot::channel();
     let runtime =
         || tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
-        let served = runtime().and_then(|runtime| runtime.block_on(serve(Rc::new(make()), listeners, phase)));
+        let served = runtime().and_then(|runtime| runtime.block_on(serve(Rc::new(make()), share)));
         if let Err(error) = served {
             tracing::error!(%error, worker = number, "a worker of the gateway could not start");
         }
@@ -124,29 +147,27 @@ pub(crate) fn start(
     Ok(end)
 }
 
-async fn serve(
-    worker: Rc<Worker>,
-    listeners: Vec<(StdListener, Listener)>,
-    mut phase: Receiver<Phase>,
-) -> io::Result<()> {
+async fn serve(worker: Rc<Worker>, share: Share) -> io::Result<()> {
+    let (closes_at, cuts_off_at) = share.ends();
+    let Share { listener, kind, mut phase } = share;
     tokio::task::spawn_local(tick(worker.clone()));
-    let accepting = listeners
-        .into_iter()
-        .map(|(listener, kind)| {
-            let listener = TcpListener::from_std(listener)?;
-            Ok(tokio::task::spawn_local(accept(worker.clone(), listener, kind, phase.clone())))
-        })
-        .collect::<io::Result<Vec<_>>>()?;
-    reaches(&mut phase, Phase::Closing).await;
-    for task in accepting {
-        if let Err(error) = task.await {
-            tracing::error!(%error, "a listener of the gateway ended before its time");
+    tokio::task::spawn_local({
+        let (worker, mut phase) = (worker.clone(), phase.clone());
+        async move {
+            reaches(&mut phase, Phase::Draining).await;
+            worker.is_draining.set(true);
         }
+    });
+    let listener = TcpListener::from_std(listener)?;
+    let accepting = accept(worker.clone(), listener, kind, phase.clone(), closes_at);
+    if let Err(error) = tokio::task::spawn_local(accepting).await {
+        tracing::error!(%error, "a listener of the gateway ended before its time");
+        reaches(&mut phase, closes_at).await;
     }
     worker.clients.close();
     tokio::select! {
         () = worker.clients.gone() => {}
-        () = reaches(&mut phase, Phase::Ended) => {
+        () = reaches(&mut phase, cuts_off_at) => {
             worker.clients.cut_off();
             // Who is still there afterwards has had its time.
             let _ = tokio::time::timeout(LAST_WORD, worker.clients.gone()).await;
@@ -175,10 +196,16 @@ async fn tick(worker: Rc<Worker>) {
 }
 
 /// Accepts clients until it is time to close; those who were already waiting in line are still served.
-async fn accept(worker: Rc<Worker>, listener: TcpListener, kind: Listener, mut phase: Receiver<Phase>) {
+async fn accept(
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    kind: Listener,
+    mut phase: Receiver<Phase>,
+    closes_at: Phase,
+) {
     let mut pause = Pause::default();
     {
-        let mut closing = pin!(reaches(&mut phase, Phase::Closing));
+        let mut closing = pin!(reaches(&mut phase, closes_at));
         loop {
             let accept = async {
                 if kind == Listener::Public {

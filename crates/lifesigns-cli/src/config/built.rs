@@ -88,7 +88,11 @@ pub fn build(settings: Settings) -> Result<Built, Problem> {
         upstream_idle: written.upstream_idle_timeout,
         ..Timeouts::default()
     };
-    gateway.drain = Drain { delay: written.drain_delay, patience: written.drain_timeout };
+    gateway.drain = Drain {
+        notice: written.readiness_delay,
+        delay: written.drain_delay,
+        patience: written.drain_timeout,
+    };
     Ok(Built { lifesigns, gateway, grpc: written.grpc_listen, status_urls })
 }
 

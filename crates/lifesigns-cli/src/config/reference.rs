@@ -260,7 +260,7 @@ pub const GATEWAY: Section = Section {
             number(0, 300),
             "0",
             "5",
-            "After SIGTERM: how long to keep accepting, with readiness red, so that load balancers can look elsewhere.",
+            "After that: how long to keep accepting, with readiness red, so that load balancers can look elsewhere.",
         ),
         key(
             "drain_timeout_seconds",
@@ -277,6 +277,13 @@ pub const STORE: Section = Section {
     header: "[store]",
     about: "Where the figures are kept and for how long. Minutes are summed up into hours, hours into days.",
     keys: &[
+        key(
+            "readiness_delay_seconds",
+            number(0, 300),
+            "0",
+            "5",
+            "After SIGTERM: how long everything goes on as before, with readiness green, for balancers that are told by others and would take a red probe for a fault.",
+        ),
         key(
             "path",
             Kind::File,
@@ -475,7 +482,8 @@ pub const RESOURCES: Section = Section {
 /// `[resources.health]` and so on
 pub const RESOURCE: Section = Section {
     header: "[resources.RESOURCE]",
-    about: "One resource. RESOURCE is `status`, `health`, `health_status`, `livez`, `readyz`, `startupz`, `health_details`, `analytics` or `metrics`.",
+    "maintenance",
+    about: "One resource. RESOURCE is `status`, `health`, `health_status`, `livez`, `readyz`, `startupz`, `maintenance`, `health_details`, `analytics` or `metrics`.",
     keys: &[
         key(
             "enabled",
@@ -510,7 +518,7 @@ pub const RESOURCE: Section = Section {
             Kind::Switch,
             "",
             "true",
-            "Whether a token is needed. Without it: for `health_details`, `analytics` and, except on the admin listener, `metrics`.",
+            "Whether a token is needed to read it; switching `maintenance` on and off always takes one. Without it: for `health_details`, `analytics` and, except on the admin listener, `metrics`.",
         ),
     ],
 };
@@ -520,6 +528,7 @@ pub const TOKEN: Section = Section {
     header: "[[token]]",
     about: "A bearer token that opens protected resources. `lifesigns token new` makes one; only its hash is kept, in exactly one of the three ways.",
     keys: &[
+        key("maintenance", Kind::Table, "", "", "`/health/maintenance`"),
         key("name", Kind::Text, "", "\"dashboard\"", "Name of its holder, for the log. Must be given."),
         key(
             "hash",
@@ -541,7 +550,7 @@ pub const TOKEN: Section = Section {
             Kind::List,
             "",
             "[\"analytics:read\"]",
-            "What it opens: `analytics:read` (`/health/details` and queries), `health:details` (hidden fields and reasons), `metrics:read` (`/metrics`), `health:write`, `fleet:read`. Must be given.",
+            "What it opens: `analytics:read` (`/health/details` and queries), `health:details` (hidden fields and reasons), `metrics:read` (`/metrics`), `health:write` (switching maintenance on and off), `fleet:read`. Must be given.",
         ),
     ],
 };

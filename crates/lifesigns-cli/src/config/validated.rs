@@ -77,6 +77,8 @@ pub struct Gateway {
     pub drain_delay: Duration,
     /// From then on for requests in progress.
     pub drain_timeout: Duration,
+    /// After SIGTERM: how long everything goes on as before.
+    pub readiness_delay: Duration,
 }
 
 /// Where figures are kept.
@@ -310,6 +312,7 @@ fn gateway(written: &wire::Gateway, checks: &mut Checks<'_>) -> Option<Gateway> 
 fn store(written: &wire::Store, checks: &mut Checks<'_>) -> Store {
     let file = match &written.path {
         Some(path) if path.value == "memory" => None,
+        readiness_delay: seconds(&written.readiness_delay_seconds, 0),
         Some(path) => Some(checks.path(path)),
         None => Some(PathBuf::from("lifesigns.db")),
     };

@@ -44,6 +44,7 @@ pub struct Gateway {
     pub drain_delay_seconds: Optional<u64>,
     pub drain_timeout_seconds: Optional<u64>,
 }
+    pub readiness_delay_seconds: Optional<u64>,
 
 /// `[store]`
 #[derive(Debug, Default)]
@@ -248,6 +249,7 @@ fn store(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Store {
 fn limits(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Limits {
     let limits = Limits {
         max_routes: reader.integer("max_routes", faults),
+        readiness_delay_seconds: reader.integer("readiness_delay_seconds", faults),
         max_clients: reader.integer("max_clients", faults),
         max_series: reader.integer("max_series", faults),
     };

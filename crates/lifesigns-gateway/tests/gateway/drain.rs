@@ -8,7 +8,7 @@ use std::{
 
 use lifesigns_model::exchange::FailedBy;
 
-use crate::support::{DEADLINE, Running, SHORT, Upstream, route, wait_until};
+use crate::support::{Client, DEADLINE, Running, SHORT, Upstream, route, wait_until};
 
 /// An upstream that answers when it is told to.
 fn waiting() -> (Upstream, mpsc::Sender<()>) {
@@ -50,13 +50,56 @@ fn readiness_is_red_while_everything_is_still_served() {
     let mut gateway = Running::with(vec![route("polls", upstream.address)], |config| {
         config.drain.delay = DEADLINE;
     });
-    let mut client = gateway.connect();
-    assert_eq!(client.get("/readyz").status(), 200);
+    let mut kept = gateway.connect();
+    assert_eq!(kept.get("/readyz").get("connection"), None);
     gateway.stop();
-    wait_until("readiness is red", || client.get("/readyz").status() == 503);
-    assert_eq!(gateway.connect().get("/").text(), "ok", "new clients are served, too");
-    assert_eq!(client.get("/livez").status(), 200);
+    wait_until("readiness is red", || gateway.connect().get("/readyz").status() == 503);
+    for path in ["/", "/livez"] {
+        let answer = gateway.connect().get(path);
+        assert_eq!((answer.text().as_str(), answer.get("connection")), ("ok", Some("close")), "{path}");
+    }
+    let answer = kept.get("/");
+    assert_eq!((answer.text().as_str(), answer.get("connection")), ("ok", Some("close")));
+    assert!(kept.is_closed(), "so that it is gone when nobody is accepted any more");
     assert!(!gateway.has_ended());
+}
+
+#[test]
+fn nothing_changes_before_the_notice_is_over() {
+    let upstream = Upstream::ok();
+    let mut gateway = Running::with(vec![route("polls", upstream.address)], |config| {
+        config.drain.notice = SHORT;
+        config.drain.delay = DEADLINE;
+    });
+    let begin = Instant::now();
+    gateway.stop();
+    wait_until("readiness is red", || gateway.connect().get("/readyz").status() == 503);
+    assert!(begin.elapsed() >= SHORT);
+}
+
+#[test]
+fn operators_are_served_until_the_last_exchange_has_ended() {
+    let (upstream, go) = waiting();
+    let mut gateway = Running::with(vec![route("polls", upstream.address)], |config| {
+        config.admin = Some(([127, 0, 0, 1], 0).into());
+    });
+    let operator = || Client::to(gateway.admin.unwrap());
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    wait_until("the upstream is asked", || upstream.seen().len() == 1);
+    let (address, admin) = (gateway.address, gateway.admin.unwrap());
+    assert!(
+        operator().get("/metrics").text().contains("http_server_active_requests{lifesigns_api=\"polls\"} 1")
+    );
+    gateway.stop();
+    wait_until("nobody is accepted any more", || TcpStream::connect(address).is_err());
+    let answer = Client::to(admin).get("/readyz");
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    assert_eq!(Client::to(admin).get("/livez").status(), 200);
+    go.send(()).unwrap();
+    assert_eq!(client.response().text(), "ok");
+    wait_until("the gateway has ended", || gateway.has_ended());
+    assert!(TcpStream::connect(admin).is_err());
 }
 
 #[test]

@@ -22,7 +22,7 @@ const REVISION: &str = "29636480c0ffee0029636480c0ffee0029636480";
 const TOKEN: &str = "ls_contract";
 
 /// Figures that depend on the clock or the machine, wherever they stand.
-const VOLATILE: [&str; 10] = [
+const VOLATILE: [&str; 16] = [
     "timestamp",
     "uptime",
     "deployed_at",
@@ -33,6 +33,13 @@ const VOLATILE: [&str; 10] = [
     "start_time",
     "end_time",
     "observedValue",
+    "age",
+    "age_seconds",
+    "since",
+    "responseTime",
+    // Whether a light is amber on its way to red depends on when it is looked at.
+    "changed",
+    "transitions",
 ];
 
 fn api() -> Router {
@@ -111,6 +118,13 @@ fn questions() -> Vec<Request> {
         "/health?expect=2963648",
         "/health?expect=2963649",
         "/health?expect=nonsense",
+        "/health?dialect=lifesigns",
+        "/health?dialect=health%2Bjson",
+        "/health?dialect=actuator",
+        "/health?dialect=microprofile",
+        "/health?dialect=xabaril",
+        "/health?dialect=text",
+        "/health?dialect=nonsense",
         "/health/status",
         "/health/status/",
         "/health/status/200",
@@ -141,6 +155,7 @@ fn questions() -> Vec<Request> {
         "application/xml;q=0.5",
         "application/health+json",
         "application/vnd.spring-boot.actuator.v3+json",
+        "application/vnd.spring-boot.actuator.v2+json",
         "image/png",
         ",,;q=x",
     ];
@@ -191,8 +206,8 @@ fn questions() -> Vec<Request> {
 
 #[test]
 fn library_and_gateway_answer_alike_for_the_same_state() {
-    let library = library();
     let (_program, gateway) = gateway();
+    let library = library();
     for (number, answers_before) in [(0, "before any traffic"), (1, "green"), (2, "red")] {
         for to in [library, gateway] {
             let mut connection = Connection::open(to).unwrap();
@@ -222,13 +237,16 @@ fn even(mut answer: Answer) -> Answer {
             "…".clone_into(value);
         }
     }
-    let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return answer };
-    even_out(&mut body);
-    answer.body = body.to_string().into_bytes();
+    // The length of JSON, even of JSON that a HEAD has left out, depends on such figures.
+    let is_json = answer.headers.iter().any(|(name, value)| name == "content-type" && value.contains("json"));
     for (name, value) in &mut answer.headers {
-        if name == "content-length" {
+        if name == "content-length" && is_json {
             "…".clone_into(value);
         }
+    }
+    if let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) {
+        even_out(&mut body);
+        answer.body = body.to_string().into_bytes();
     }
     answer
 }

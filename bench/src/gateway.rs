@@ -14,6 +14,7 @@ use crate::{
     load::{self, Load},
     machine,
     process::{Process, free_address},
+    spread::Spread,
     upstream,
 };
 
@@ -77,7 +78,7 @@ const KINDS: [(&str, &str, usize, u32); 2] =
 
 /// Measures all in turn, in each round in another order, and returns the tables.
 pub(crate) fn compare(options: &Options) -> Outcome<String> {
-    let machine = machine::describe();
+    let machine = machine::describe(&[("nginx", "-v"), ("haproxy", "-v")]);
     let directory = tempfile::tempdir()?;
     let upstream = upstream::start()?;
     let mut subjects = start(options, upstream, directory.path())?;
@@ -88,8 +89,10 @@ pub(crate) fn compare(options: &Options) -> Outcome<String> {
             for (kind, (_, path, body, slower)) in KINDS.into_iter().enumerate() {
                 let load = Load {
                     address: subject.address,
+                    method: "GET",
                     path,
-                    body,
+                    statuses: &[200],
+                    body: Some(body),
                     connections: options.connections,
                     rate: options.rate / slower,
                     duration: options.duration,
@@ -277,46 +280,4 @@ fn report(options: &Options, machine: &str, subjects: &[Subject]) -> String {
         }
     }
     text
-}
-
-/// The median of several measurements, and how far they lie apart.
-#[derive(Clone, Copy)]
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Spread> {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let median = if values.len().is_multiple_of(2) {
-            f64::midpoint(*values.get(middle.checked_sub(1)?)?, values[middle])
-        } else {
-            values[middle]
-        };
-        Some(Spread { median, least: *values.first()?, most: *values.last()? })
-    }
-
-    fn show(self, digits: usize) -> String {
-        format!("{:.digits$} ({:.digits$}–{:.digits$})", self.median, self.least, self.most)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Spread;
-
-    #[test]
-    fn the_median_lies_in_the_middle() {
-        let check = |values: &[f64], shown: &str| {
-            assert_eq!(Spread::of(values.iter().copied()).unwrap().show(1), shown);
-        };
-        check(&[3.0], "3.0 (3.0–3.0)");
-        check(&[3.0, 1.0], "2.0 (1.0–3.0)");
-        check(&[5.0, 1.0, 2.0], "2.0 (1.0–5.0)");
-        assert!(Spread::of(std::iter::empty()).is_none());
-    }
 }

@@ -19,9 +19,13 @@ use crate::Outcome;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
+    /// `GET` or `HEAD`.
+    pub(crate) method: &'static str,
     pub(crate) path: &'static str,
-    /// Bytes of the body of a right answer.
-    pub(crate) body: usize,
+    /// Status codes of a right answer.
+    pub(crate) statuses: &'static [u16],
+    /// Bytes of the body of a right answer; `None`: as many as the answer says that there are.
+    pub(crate) body: Option<usize>,
     pub(crate) connections: u32,
     /// Requests a second; 0 for as many as possible.
     pub(crate) rate: u32,
@@ -74,6 +78,18 @@ pub(crate) fn run(load: Load) -> Outcome<Outturn> {
     Ok(Outturn { requests: latencies.len() as u64, elapsed: start.elapsed(), latencies })
 }
 
+/// Asks once and returns the status and the body of the answer.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Outcome<(u16, String)> {
+    let mut stream = TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer of HTTP")?;
+    let (status, _) = status_and_length(head.as_bytes()).ok_or("no answer of HTTP")?;
+    Ok((status, body.to_owned()))
+}
+
 struct Client {
     stream: TcpStream,
     load: Load,
@@ -88,8 +104,8 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         let request = format!(
-            "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench/1\r\nAccept: */*\r\nX-Client-Id: bench\r\n\r\n",
-            load.path, load.address
+            "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bench/1\r\nAccept: */*\r\nX-Client-Id: bench\r\n\r\n",
+            load.method, load.path, load.address
         );
         Ok(Client { stream, load, request: request.into_bytes(), buffer: vec![0; 256 * 1024] })
     }
@@ -129,13 +145,25 @@ impl Client {
                 break end;
             }
         };
-        if !self.buffer.starts_with(b"HTTP/1.1 200 ") {
-            return Err(format!("not 200: {}", String::from_utf8_lossy(&self.buffer[..head])).into());
+        let wrong =
+            |what: &str| Err(format!("{what}: {}", String::from_utf8_lossy(&self.buffer[..head])).into());
+        let Some((status, said)) = status_and_length(&self.buffer[..head]) else {
+            return wrong("no answer of HTTP");
+        };
+        if !self.load.statuses.contains(&status) {
+            return wrong("another status than expected");
         }
-        while filled < head + self.load.body {
+        let body = match self.load.method {
+            "HEAD" => 0,
+            _ => said,
+        };
+        if self.load.body.is_some_and(|expected| expected != body) {
+            return wrong("a body of another length than expected");
+        }
+        while filled < head + body {
             filled += self.read(filled)?;
         }
-        if filled > head + self.load.body {
+        if filled > head + body {
             return Err("more came than was asked for".into());
         }
         Ok(())
@@ -151,4 +179,15 @@ impl Client {
 
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|position| position + 4)
+}
+
+/// Status code and `Content-Length` of an answer; no body where it says nothing.
+fn status_and_length(head: &[u8]) -> Option<(u16, usize)> {
+    let head = str::from_utf8(head).ok()?;
+    let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let length = head.lines().skip(1).find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    Some((status, length.unwrap_or(0)))
 }

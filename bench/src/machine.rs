@@ -2,8 +2,8 @@
 
 use std::{fs, process::Command, thread};
 
-/// The machine and the versions of the others, as a list in Markdown.
-pub(crate) fn describe() -> String {
+/// The machine and the versions of the others, each told by a program and its argument, as a list in Markdown.
+pub(crate) fn describe(peers: &[(&str, &str)]) -> String {
     let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = file("/proc/cpuinfo")
         .lines()
@@ -19,11 +19,11 @@ pub(crate) fn describe() -> String {
         .map_or_else(|| "unknown".to_owned(), |kilobytes| format!("{:.1} GiB", kilobytes / 1024.0 / 1024.0));
     let load = file("/proc/loadavg");
     let load = load.split(' ').next().unwrap_or("unknown");
+    let peers: String =
+        peers.iter().map(|(program, argument)| format!("- {}\n", first_line(program, argument))).collect();
     format!(
-        "- {cores} cores of {cpu}, {memory} of memory, Linux {}\n- load average before: {load}\n- {}\n- {}\n",
+        "- {cores} cores of {cpu}, {memory} of memory, Linux {}\n- load average before: {load}\n{peers}",
         kernel.trim(),
-        first_line("nginx", "-v"),
-        first_line("haproxy", "-v"),
     )
 }
 

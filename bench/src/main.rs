@@ -1,9 +1,14 @@
 //! Side-by-side measurements. `scripts/bench` builds and starts it.
 
+mod checks;
+mod dependency;
 mod gateway;
 mod load;
 mod machine;
+mod probes;
 mod process;
+mod server;
+mod spread;
 mod upstream;
 
 use std::{env, error::Error, process::ExitCode};
@@ -13,19 +18,27 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "\
 usage: bench gateway [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [--connections C] [--only NAME,...]
+       bench probes  [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [--connections C] [--only cost|hung]
+       bench checks  [--seconds S]
 
   --lifesigns FILE  the binary to measure (default target/release/lifesigns)
-  --rounds N        how often each is measured, in turn (default 5)
-  --seconds S       length of one measurement (default 6)
-  --rate R          requests a second with small bodies; large ones get a quarter; 0: as fast as possible (default 6000)
-  --connections C   connections of the clients, kept alive (default 64)
-  --only NAME,...   only these of direct, lifesigns, nginx, haproxy
+  --rounds N        how often each is measured, in turn (default 5 for the gateway, 30 for probes)
+  --seconds S       length of one measurement (default 6 for the gateway, 1 for probes, 90 for checks)
+  --rate R          requests a second (default 6000); gateway: with small bodies, large ones get a quarter;
+                    0: as fast as possible
+  --connections C   connections of the clients, kept alive (default 64 for the gateway, 16 for probes)
+  --only NAME,...   gateway: only these of direct, lifesigns, nginx, haproxy; probes: only what a probe costs, or only
+                    what it waits for when dependencies hang
 ";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let outcome = match arguments.next().as_deref() {
         Some("gateway") => gateway::Options::parse(arguments).and_then(|options| gateway::compare(&options)),
+        Some("probes") => probes::Options::parse(arguments).and_then(|options| probes::compare(&options)),
+        Some("checks") => checks::Options::parse(arguments).and_then(|options| checks::observe(&options)),
+        // Not for people: the servers that are measured, which the other commands start.
+        Some("serve") => server::run(arguments),
         _ => Err(USAGE.into()),
     };
     match outcome {

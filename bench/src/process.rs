@@ -1,4 +1,4 @@
-//! A proxy in processes of its own, and the CPU time that they have used.
+//! What is measured, in processes of its own, and the CPU time that they have used.
 
 use std::{
     fs,
@@ -11,12 +11,10 @@ use std::{
 
 use crate::Outcome;
 
-/// Clock ticks a second in `/proc/PID/stat`. Linux has reported 100 on every common architecture for decades.
-const TICKS_A_SECOND: f64 = 100.0;
-/// How long a proxy may take to listen, and to end.
+/// How long one may take to listen, and to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A started proxy. It is killed, with its children, when this is dropped.
+/// A started server. It is killed, with its children, when this is dropped.
 pub(crate) struct Process {
     child: Child,
     name: String,
@@ -46,14 +44,24 @@ impl Process {
         Ok(process)
     }
 
-    /// CPU time of the process and all its descendants so far, in microseconds, user and kernel together.
+    /// CPU time of the living threads of the process and all its descendants so far, in microseconds, user and kernel
+    /// together. `/proc/PID/stat` has it for ended threads, too, but counts in hundredths of a second.
     pub(crate) fn cpu_micros(&self) -> Outcome<f64> {
-        let mut micros = 0.0;
+        let mut nanos = 0;
         for pid in self.family()? {
-            let stat = Stat::read(pid).ok_or_else(|| format!("{} has ended", self.name))?;
-            micros += stat.ticks as f64 / TICKS_A_SECOND * 1e6;
+            for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+                let said = fs::read_to_string(thread?.path().join("schedstat"))?;
+                nanos += said.split(' ').next().unwrap_or_default().parse::<u64>()?;
+            }
         }
-        Ok(micros)
+        Ok(nanos as f64 / 1000.0)
+    }
+
+    /// The most memory that the process has ever had resident, in megabytes.
+    pub(crate) fn most_memory(&self) -> Outcome<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        Ok(most.ok_or("the system does not tell its memory")?.parse::<f64>()? * 1024.0 / 1e6)
     }
 
     fn family(&self) -> Outcome<Vec<u32>> {
@@ -91,7 +99,6 @@ impl Drop for Process {
 struct Stat {
     pid: u32,
     parent: u32,
-    ticks: u64,
 }
 
 impl Stat {
@@ -99,9 +106,8 @@ impl Stat {
         let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name of the command stands in brackets and may contain anything.
         let (_, rest) = text.rsplit_once(") ")?;
-        let fields: Vec<&str> = rest.split(' ').collect();
-        let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
-        Some(Stat { pid, parent: number(1)? as u32, ticks: number(11)? + number(12)? })
+        let parent = rest.split(' ').nth(1)?.parse().ok()?;
+        Some(Stat { pid, parent })
     }
 }
 

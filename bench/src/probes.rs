@@ -1,0 +1,285 @@
+//! What probes cost beside the least that a server can do, and whether it matters to them how dependencies are.
+
+use std::{
+    env,
+    fmt::Write,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Outcome, USAGE, complain,
+    dependency::{self, State},
+    load::{self, Load},
+    machine,
+    process::{Process, free_address},
+    spread::Spread,
+    upstream,
+};
+
+/// Dependencies of each subject whose latency is measured, and checks of them.
+const DEPENDENCIES: usize = 50;
+/// How long the checks may take to notice how the dependencies are.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What a resource may answer whose dependencies may hang.
+const STATUSES: &[u16] = &[200, 500, 502, 503];
+
+/// What to measure, and for how long.
+pub(crate) struct Options {
+    lifesigns: PathBuf,
+    rounds: usize,
+    duration: Duration,
+    rate: u32,
+    connections: u32,
+    only: Option<String>,
+}
+
+impl Options {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
+        let mut options = Options {
+            lifesigns: PathBuf::from("target/release/lifesigns"),
+            rounds: 30,
+            duration: Duration::from_secs(1),
+            rate: 6000,
+            connections: 16,
+            only: None,
+        };
+        while let Some(flag) = arguments.next() {
+            let value = arguments.next().ok_or(USAGE)?;
+            match flag.as_str() {
+                "--lifesigns" => options.lifesigns = value.into(),
+                "--rounds" => options.rounds = value.parse()?,
+                "--seconds" => options.duration = Duration::from_secs_f64(value.parse()?),
+                "--rate" => options.rate = value.parse()?,
+                "--connections" => options.connections = value.parse()?,
+                "--only" => options.only = Some(value),
+                _ => return Err(USAGE.into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Somebody who answers probes.
+struct Subject {
+    name: &'static str,
+    address: SocketAddr,
+    /// Several subjects may be of one process.
+    process: usize,
+}
+
+/// Measures both and returns the tables.
+pub(crate) fn compare(options: &Options) -> Outcome<String> {
+    let directory = tempfile::tempdir()?;
+    let mut text = machine::describe(&[]);
+    // Writing into a string cannot fail.
+    let _ = writeln!(
+        text,
+        "- {} connections kept alive; {} rounds of {} s each, in turn; medians, with the least and the most in brackets",
+        options.connections,
+        options.rounds,
+        options.duration.as_secs_f64(),
+    );
+    let wanted = |name| options.only.as_ref().is_none_or(|only| only == name);
+    if wanted("cost") {
+        for rate in [options.rate, 0] {
+            text.push_str(&cost(options, rate, directory.path())?);
+        }
+    }
+    if wanted("hung") {
+        text.push_str(&hung(options, directory.path())?);
+    }
+    Ok(text)
+}
+
+/// CPU time of `HEAD /health/status`.
+fn cost(options: &Options, rate: u32, directory: &Path) -> Outcome<String> {
+    let (mut processes, mut subjects) = (Vec::new(), Vec::new());
+    for (name, kind) in [("bare hyper, an empty 200", "bare"), ("the library", "library")] {
+        let (process, address) = server(kind, &[], directory)?;
+        subjects.push(Subject { name, address, process: processes.len() });
+        processes.push(process);
+    }
+    let (process, [public, admin]) = gateway(options, &[], directory)?;
+    for (name, address) in [("the gateway, public", public), ("the gateway, for operators", admin)] {
+        subjects.push(Subject { name, address, process: processes.len() });
+    }
+    processes.push(process);
+
+    let mut samples = vec![Vec::new(); subjects.len()];
+    for round in 0..options.rounds {
+        for turn in 0..subjects.len() {
+            let number = (turn + round) % subjects.len();
+            let subject = &subjects[number];
+            let process = &processes[subject.process];
+            let load = Load {
+                address: subject.address,
+                method: "HEAD",
+                path: "/health/status",
+                statuses: &[200],
+                body: None,
+                connections: options.connections,
+                rate,
+                duration: options.duration,
+            };
+            load::run(Load { duration: options.duration / 5, ..load })?;
+            let before = process.cpu_micros()?;
+            let outturn = load::run(load)?;
+            let cpu = process.cpu_micros()? - before;
+            samples[number].push((cpu / outturn.requests as f64, outturn.per_second()));
+        }
+        complain(&format!("cost: round {} of {} done", round + 1, options.rounds));
+    }
+
+    let rate = match rate {
+        0 => "as fast as possible".to_owned(),
+        rate => format!("{rate} requests a second"),
+    };
+    let mut text = format!(
+        "\n### `HEAD /health/status`, {rate}\n\n| | CPU per request, µs | × bare hyper, round by round | requests/s |\n\
+         |---|---|---|---|\n"
+    );
+    for (subject, own) in subjects.iter().zip(&samples) {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} |",
+            subject.name,
+            shown(own.iter().map(|sample| sample.0), 2),
+            shown(own.iter().zip(&samples[0]).map(|(own, bare)| own.0 / bare.0), 2),
+            shown(own.iter().map(|sample| sample.1), 0),
+        );
+    }
+    Ok(text)
+}
+
+/// Latency of the cheap resources with all dependencies well, and with all of them hung.
+fn hung(options: &Options, directory: &Path) -> Outcome<String> {
+    let states = [State::Well, State::Hung].map(|state| dependency::start(DEPENDENCIES, state));
+    let mut text = format!(
+        "\n### {DEPENDENCIES} dependencies, all well or all hung; {} requests a second\n\n\
+         | | p99 when well, ms | p99 when hung, ms | ratio of the medians | p50 when well, ms | p50 when hung, ms |\n\
+         |---|---|---|---|---|---|\n",
+        options.rate,
+    );
+    let [well, hung] = states;
+    let (well, hung) = (well?, hung?);
+    let library = [server("dependent", &well, directory)?, server("dependent", &hung, directory)?];
+    text.push_str(&compare_states(options, "library", &library)?);
+    drop(library);
+    let gateways = [gateway(options, &well, directory)?, gateway(options, &hung, directory)?];
+    let gateways = gateways.map(|(process, [public, _])| (process, public));
+    text.push_str(&compare_states(options, "gateway", &gateways)?);
+    Ok(text)
+}
+
+/// One line for each resource.
+fn compare_states(options: &Options, name: &str, subjects: &[(Process, SocketAddr); 2]) -> Outcome<String> {
+    // In this order: what their dependencies are can be told by the light.
+    for ((_, address), status) in subjects.iter().zip([200, 503]) {
+        wait_for(*address, status).map_err(|error| format!("{name}: {error}"))?;
+    }
+    const PATHS: [&str; 3] = ["/health/status", "/readyz", "/health"];
+    let mut samples: [[Vec<(f64, f64)>; 2]; PATHS.len()] = Default::default();
+    for round in 0..options.rounds {
+        for (path, samples) in PATHS.into_iter().zip(&mut samples) {
+            for turn in 0..2 {
+                let number = (turn + round) % 2;
+                let load = Load {
+                    address: subjects[number].1,
+                    method: "GET",
+                    path,
+                    statuses: STATUSES,
+                    body: None,
+                    connections: options.connections,
+                    rate: options.rate,
+                    duration: options.duration,
+                };
+                load::run(Load { duration: options.duration / 5, ..load })?;
+                let outturn = load::run(load)?;
+                samples[number].push((outturn.percentile(99.0), outturn.percentile(50.0)));
+            }
+        }
+        complain(&format!("{name}, well and hung: round {} of {} done", round + 1, options.rounds));
+    }
+    let mut text = String::new();
+    for (path, [well, hung]) in PATHS.iter().zip(&samples) {
+        let p99 = |samples: &[(f64, f64)]| Spread::of(samples.iter().map(|sample| sample.0));
+        let ratio = p99(hung).zip(p99(well)).map_or(f64::NAN, |(hung, well)| hung.median / well.median);
+        let _ = writeln!(
+            text,
+            "| {name} `{path}` | {} | {} | {ratio:.2} | {} | {} |",
+            shown(well.iter().map(|sample| sample.0), 3),
+            shown(hung.iter().map(|sample| sample.0), 3),
+            shown(well.iter().map(|sample| sample.1), 3),
+            shown(hung.iter().map(|sample| sample.1), 3),
+        );
+    }
+    Ok(text)
+}
+
+/// Waits until `/health/status` answers with this status.
+fn wait_for(address: SocketAddr, status: u16) -> Outcome<()> {
+    let begin = Instant::now();
+    loop {
+        let (answered, _) = load::get(address, "/health/status")?;
+        if answered == status {
+            return Ok(());
+        }
+        if begin.elapsed() > PATIENCE {
+            return Err(format!("/health/status answers {answered} and not {status}").into());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// One of the servers of [`crate::server`].
+pub(crate) fn server(
+    kind: &str,
+    dependencies: &[SocketAddr],
+    directory: &Path,
+) -> Outcome<(Process, SocketAddr)> {
+    let address = free_address()?;
+    let mut command = Command::new(env::current_exe()?);
+    command
+        .args(["serve", kind])
+        .arg(address.to_string())
+        .args(dependencies.iter().map(SocketAddr::to_string));
+    let log = directory.join(format!("{kind}-{}.log", address.port()));
+    Ok((Process::start(&mut command, address, &log)?, address))
+}
+
+/// The real binary with one worker, an API and these dependencies; its two addresses.
+fn gateway(
+    options: &Options,
+    dependencies: &[SocketAddr],
+    directory: &Path,
+) -> Outcome<(Process, [SocketAddr; 2])> {
+    let program = fs::canonicalize(&options.lifesigns).map_err(|error| {
+        format!("{}: {error}; build it with --release first", options.lifesigns.display())
+    })?;
+    let (public, admin, upstream) = (free_address()?, free_address()?, upstream::start()?);
+    let mut config = format!(
+        "listen = \"{public}\"\nadmin_listen = \"{admin}\"\nworkers = 1\ndata = \"memory\"\n\n\
+         [[api]]\nname = \"bench\"\nupstream = \"http://{upstream}\"\n"
+    );
+    for (number, address) in dependencies.iter().enumerate() {
+        let _ = write!(
+            config,
+            "\n[[check]]\nname = \"dependency-{number}\"\ninterval_seconds = 1\ntimeout_seconds = 1\n\
+             [check.http]\nurl = \"http://{address}/\"\n"
+        );
+    }
+    let file = directory.join(format!("gateway-{}.toml", public.port()));
+    fs::write(&file, config)?;
+    let mut command = Command::new(program);
+    command.current_dir(directory).args(["run", "--config"]).arg(&file);
+    let process = Process::start(&mut command, public, &file.with_extension("log"))?;
+    Ok((process, [public, admin]))
+}
+
+fn shown(values: impl Iterator<Item = f64>, digits: usize) -> String {
+    Spread::of(values).map_or("–".to_owned(), |spread| spread.show(digits))
+}

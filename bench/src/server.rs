@@ -1,0 +1,100 @@
+//! Servers to be measured, each in a process of its own that serves on one thread: `bench serve …` starts them.
+
+use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Empty;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use lifesigns::{Check, FailureKind, Lifesigns, Report, ResourceKind, Settings};
+use lifesigns_checks::{http as http_check, tcp};
+use tokio::{net::TcpListener, runtime::LocalOptions};
+use tower_layer::Layer;
+
+use crate::{Outcome, USAGE};
+
+/// Serves until the process is ended: `bare`, `library`, `dependent` or `many`, where, and what its checks look at.
+pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<String> {
+    let (Some(kind), Some(address)) = (arguments.next(), arguments.next()) else { return Err(USAGE.into()) };
+    let address = address.parse()?;
+    let dependencies = arguments.map(|address| address.parse()).collect::<Result<Vec<SocketAddr>, _>>()?;
+    let lifesigns = match kind.as_str() {
+        "bare" => return block_on(serve(address, service_fn(empty))),
+        "library" => Lifesigns::builder("bench").start()?,
+        "dependent" => dependent(&dependencies)?,
+        "many" => many(&dependencies)?,
+        _ => return Err(USAGE.into()),
+    };
+    let service = lifesigns.layer().layer(tower::service_fn(empty));
+    block_on(serve(address, TowerToHyperService::new(service)))
+}
+
+/// An HTTP check of each dependency, every second.
+fn dependent(dependencies: &[SocketAddr]) -> Outcome<Lifesigns> {
+    let mut builder = Lifesigns::builder("bench");
+    for (number, address) in dependencies.iter().enumerate() {
+        let options = http_check::Options::new(format!("http://{address}/"));
+        let check = http_check::check(&format!("dependency-{number}"), options)?;
+        builder = builder.check(check.every(Duration::from_secs(1)).timeout(Duration::from_secs(1)));
+    }
+    Ok(builder.start()?)
+}
+
+/// Ten thousand checks of all sorts, every ten seconds each: of ten, four pass at once, one fails at once, one waits
+/// a second, one takes a connection and two an answer from a server that is well, and one waits for one that is hung.
+fn many(dependencies: &[SocketAddr]) -> Outcome<Lifesigns> {
+    let &[well, hung] = dependencies else {
+        return Err("many takes two servers, one well and one hung".into());
+    };
+    let mut settings = Settings::default();
+    settings.resource_mut(ResourceKind::Metrics).protected = false;
+    let mut builder = Lifesigns::builder("bench").settings(settings);
+    for number in 0..10_000 {
+        let name = format!("check-{number}");
+        let by_http =
+            |address| http_check::check(&name, http_check::Options::new(format!("http://{address}/")));
+        let check = match number % 10 {
+            0..4 => Check::new(&name, async || Report::pass()),
+            4 => Check::new(&name, async || Report::fail(FailureKind::Failed, "it always does")),
+            5 => Check::new(&name, async || tokio::time::sleep(Duration::from_secs(1)).await),
+            6 => tcp::check(&name, tcp::Options::new(well.to_string()))?,
+            7 | 8 => by_http(well)?,
+            _ => by_http(hung)?.timeout(Duration::from_secs(2)),
+        };
+        builder = builder.check(check);
+    }
+    Ok(builder.start()?)
+}
+
+/// The least that a server can do.
+async fn empty<B>(_: Request<B>) -> Result<Response<Empty<Bytes>>, Infallible> {
+    Ok(Response::new(Empty::new()))
+}
+
+fn block_on(server: impl Future<Output = Outcome<String>>) -> Outcome<String> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build_local(LocalOptions::default())?.block_on(server)
+}
+
+/// All servers here are this one, whatever they answer.
+async fn serve<S, B>(address: SocketAddr, service: S) -> Outcome<String>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<Box<dyn Error + Send + Sync>>>,
+    S: Clone + 'static,
+    B: Body<Data: 'static, Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+{
+    let listener = TcpListener::bind(address).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+        // A client that breaks off ends its connection; nobody has to know.
+        tokio::task::spawn_local(async move { connection.await.ok() });
+    }
+}

@@ -89,7 +89,7 @@ async fn details_remember_how_the_light_has_changed() {
     let (lifesigns, app) = started(builder().check(check));
     let turn = |well, light| {
         is_well.store(well, Ordering::Relaxed);
-        until(&lifesigns, |snapshot| snapshot.verdict.light == light);
+        until(&lifesigns.own(), |snapshot| snapshot.verdict.light == light);
     };
     turn(true, Light::Green);
     turn(false, Light::Red);

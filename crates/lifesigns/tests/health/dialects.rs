@@ -1,13 +1,15 @@
 //! `/health` in its dialects: how they are chosen, and what their consumers find.
 
-use http::StatusCode;
+use axum::body::{Body, to_bytes};
 use http::header::{ACCEPT, ACCEPT_ENCODING};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
 use lifesigns::model::dialect::{self, Dialect};
 use lifesigns::model::light::Light;
-use lifesigns::{HealthDialect, Settings};
+use lifesigns::resources::{self, Caller};
+use lifesigns::{ApiOptions, HealthDialect, Lifesigns, Listener, Settings};
 use serde_json::json;
 
-use super::support::{OPS, ask, builder, failing, get_from, passing, started};
+use super::support::{Answer, OPS, ask, builder, failing, get_from, passing, started, until};
 
 const JSON: &str = "application/json; charset=utf-8";
 const DRAFT: &str = "application/health+json";
@@ -86,7 +88,7 @@ async fn a_dialect_is_chosen_by_accept_by_name_or_by_the_settings() {
 #[tokio::test]
 async fn head_has_the_headers_of_get_in_every_dialect() {
     let (_lifesigns, app) = started(builder().check(failing("db").critical()));
-    let same_request = (http::HeaderName::from_static("x-request-id"), "same");
+    let same_request = (HeaderName::from_static("x-request-id"), "same");
     for dialect in HealthDialect::ALL {
         for encoding in ["identity", "gzip"] {
             let path = format!("/health?dialect={}", dialect.name());
@@ -134,5 +136,52 @@ async fn a_red_light_is_red_in_every_dialect() {
         // Even to somebody who does not look at the code.
         let reading = dialect::read(None, 200, Some(answer.header("content-type")), &answer.body).unwrap();
         assert_eq!(reading.light, Light::Red, "{}", answer.text());
+    }
+}
+
+/// An answer about an API that the process serves for somebody else.
+async fn ask_api(gateway: &Lifesigns, path: &str, query: &str, headers: &[(HeaderName, &str)]) -> Answer {
+    let api = gateway.apis().next().unwrap();
+    let mut request = Request::get(format!("{path}?{query}"));
+    for (name, value) in headers {
+        request = request.header(name, *value);
+    }
+    let resource = api.resource(path, Listener::Public).unwrap();
+    let caller = Caller { peer: None, listener: Listener::Public };
+    let response = resources::answer(&api, resource, caller, request.body(Body::empty()).unwrap()).await;
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(Body::new(body), usize::MAX).await.unwrap().to_vec();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// Without what depends on when one asks.
+fn even(answer: &Answer) -> (StatusCode, HeaderMap, String) {
+    let text = answer.text().chars().filter(|letter| !letter.is_ascii_digit()).collect();
+    (answer.status, answer.headers.clone(), text)
+}
+
+#[tokio::test]
+async fn checks_of_an_api_behind_a_gateway_are_told_like_its_own() {
+    let well_and_ill = |builder: lifesigns::Builder| {
+        builder
+            .check(passing("queue"))
+            .check(failing("db").critical().affects(["/items/{id}"]))
+            .check(failing("mail"))
+    };
+    let (_lifesigns, own) = started(well_and_ill(builder()));
+    let gateway = well_and_ill(builder().api(ApiOptions::new("items"))).start().unwrap();
+    let api = gateway.apis().next().unwrap();
+    until(&api, |snapshot| snapshot.checks.iter().all(|check| check.last.is_some()));
+    let same_request = (HeaderName::from_static("x-request-id"), "same");
+    let dialects = ["health%2Bjson", "actuator", "microprofile", "xabaril", "text"];
+    let dialects = dialects.map(|dialect| ("/health", format!("dialect={dialect}")));
+    let probes = ["/livez", "/readyz", "/startupz"].map(|probe| (probe, "verbose".to_owned()));
+    let light = [("/health/status", String::new())];
+    for (path, query) in dialects.into_iter().chain(probes).chain(light) {
+        for headers in [vec![same_request.clone()], vec![same_request.clone(), OPS[0].clone()]] {
+            let library = ask(&own, "GET", &format!("{path}?{query}"), &headers).await;
+            let gateway = ask_api(&gateway, path, &query, &headers).await;
+            assert_eq!(even(&library), even(&gateway), "{path}?{query}");
+        }
     }
 }

@@ -119,7 +119,7 @@ async fn ten_thousand_checks_are_told_within_bounds() {
         builder = builder.check(check.every(Duration::from_hours(1)));
     }
     let lifesigns = builder.start().unwrap();
-    until(&lifesigns, |snapshot| snapshot.checks.len() == 10_000);
+    until(&lifesigns.own(), |snapshot| snapshot.checks.len() == 10_000);
     let app = app(&lifesigns);
     let page = ask(&app, "GET", "/metrics", &OPS).await;
     check_format(&page.text(), false);

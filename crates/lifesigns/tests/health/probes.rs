@@ -103,7 +103,7 @@ async fn checks_that_have_not_passed_yet_fail_no_probe() {
     let hangs = lifesigns::Check::new("db", async || std::future::pending::<()>().await).critical();
     let lifesigns = builder().check(hangs).start().unwrap();
     let app = super::support::app(&lifesigns);
-    until(&lifesigns, |snapshot| snapshot.checks.len() == 1);
+    until(&lifesigns.own(), |snapshot| snapshot.checks.len() == 1);
     assert_eq!(lifesigns.own().snapshot().verdict.light, Light::Amber);
     for path in ["/readyz", "/livez", "/startupz"] {
         assert_eq!(get_from(&app, path).await.text(), "ok", "{path}");

@@ -9,7 +9,7 @@ use axum::routing::get;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use lifesigns::model::store::Retention;
-use lifesigns::{Builder, Check, FailureKind, Lifesigns, Report, Scope, Snapshot, Token, TokenHash};
+use lifesigns::{Api, Builder, Check, FailureKind, Lifesigns, Report, Scope, Snapshot, Token, TokenHash};
 use lifesigns_store::memory::MemoryStore;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -71,7 +71,7 @@ pub(crate) fn failing(name: &str) -> Check {
 /// Starts it, and waits until the snapshot shows what every check has said.
 pub(crate) fn started(builder: Builder) -> (Lifesigns, Router) {
     let lifesigns = builder.start().unwrap();
-    until(&lifesigns, |snapshot| snapshot.checks.iter().all(|check| check.last.is_some()));
+    until(&lifesigns.own(), |snapshot| snapshot.checks.iter().all(|check| check.last.is_some()));
     let app = app(&lifesigns);
     (lifesigns, app)
 }
@@ -81,10 +81,10 @@ pub(crate) fn app(lifesigns: &Lifesigns) -> Router {
 }
 
 /// Waits for a snapshot like this.
-pub(crate) fn until(lifesigns: &Lifesigns, is_so: impl Fn(&Snapshot) -> bool) {
+pub(crate) fn until(api: &Api, is_so: impl Fn(&Snapshot) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_so(&lifesigns.own().snapshot()) {
-        assert!(Instant::now() < deadline, "{:?}", lifesigns.own().snapshot());
+    while !is_so(&api.snapshot()) {
+        assert!(Instant::now() < deadline, "{:?}", api.snapshot());
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -175,7 +175,7 @@ impl<'a> Subject<'a> {
         let age = self.now.since(self.snapshot.judged);
         let light = light_of_silence(age);
         Component {
-            says: format!("{} seconds old", age.as_secs()).into(),
+            says: "how old the last judgement is".into(),
             measures: vec![Measure::new("age", age.as_secs(), "s", light)],
             time: Some(self.now),
             ..Component::new("judgement", "system", light)
@@ -186,7 +186,7 @@ impl<'a> Subject<'a> {
         let silent = self.snapshot.scheduler_silent;
         let light = light_of_silence(silent);
         Component {
-            says: format!("looked {} seconds ago", silent.as_secs()).into(),
+            says: "how long nothing has looked after the checks".into(),
             measures: vec![Measure::new("age", silent.as_secs(), "s", light)],
             time: Some(self.snapshot.judged),
             ..Component::new("scheduler", "system", light)

@@ -23,6 +23,8 @@ use crate::totals::{ExchangeTotals, LATENCY_BOUNDS};
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+const ACTIVE: &str = "http_server_active_requests";
+
 pub(super) async fn answer(call: &Call<'_>) -> Answer {
     let is_open_metrics =
         negotiate::media_type(&call.parts.headers, &["text/plain", "application/openmetrics-text"]) == 1;
@@ -58,7 +60,6 @@ fn exchanges(page: &mut Page, process: &Process) {
         page.sample(&format!("{NAME}_sum"), &labels, total.seconds);
         page.sample(&format!("{NAME}_count"), &labels, total.count);
     }
-    const ACTIVE: &str = "http_server_active_requests";
     page.begin(ACTIVE, "gauge", "Requests whose response has not ended.");
     for (api, in_flight) in
         process.apis.iter().zip(process.recorder.in_flight()).filter(|(api, _)| api.records)

@@ -18,7 +18,10 @@ const LICENCES: [(&str, &str); 12] = [
     ("BSD-3-Clause", "asks for its notice"),
     ("BSL-1.0", "asks for its notice in source, and for nothing of a binary"),
     ("CC0-1.0", "asks for nothing"),
-    ("CDLA-Permissive-2.0", "asks for its text beside the data; the lists of certificate authorities come under it"),
+    (
+        "CDLA-Permissive-2.0",
+        "asks for its text beside the data; the lists of certificate authorities come under it",
+    ),
     ("ISC", "asks for its notice"),
     ("MIT", "our own"),
     ("Unicode-3.0", "asks for its notice; the tables of Unicode come under it"),

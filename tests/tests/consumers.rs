@@ -277,20 +277,18 @@ const BACKENDS: [(&str, &str); 5] = [
 impl Haproxy {
     fn start(server: SocketAddr, folder: &Path) -> Haproxy {
         let socket = folder.join("haproxy.sock");
-        let mut config = format!(
+        let config = format!(
             "global\nstats socket {} mode 600 level admin\n\
              defaults\nmode http\ntimeout connect 2s\ntimeout client 5s\ntimeout server 5s\ntimeout check 2s\n\
              frontend callers\nbind {}\ndefault_backend readyz\n",
             socket.display(),
             free_address()
         );
-        for (name, check) in BACKENDS {
-            config += &format!(
-                "backend {name}\n{check}\nserver gateway {server} check inter 100ms fall 2 rise 2\n"
-            );
-        }
+        let backends = BACKENDS.map(|(name, check)| {
+            format!("backend {name}\n{check}\nserver gateway {server} check inter 100ms fall 2 rise 2\n")
+        });
         let file = folder.join("haproxy.cfg");
-        fs::write(&file, config).unwrap();
+        fs::write(&file, config + &backends.concat()).unwrap();
         let mut command = Command::new("/usr/sbin/haproxy");
         command.arg("-db").arg("-f").arg(&file);
         Haproxy { running: Running::start(command, folder), socket }

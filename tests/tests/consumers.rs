@@ -40,7 +40,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lifesigns.toml");
         let text = format!(
-            "[gateway]\nlisten = \"{listen}\"\ngrpc_listen = \"127.0.0.1:0\"\ndrain_delay_seconds = 15\n\
+            "[gateway]\nlisten = \"{listen}\"\ngrpc_listen = \"127.0.0.1:0\"\ndrain_delay_seconds = 8\n\
              [store]\npath = \"memory\"\n\
              [verdict]\nwindow_seconds = 20\nminimum_exchanges = 5\n\
              [[api]]\nname = \"polls\"\nupstream = \"http://{}\"\n",

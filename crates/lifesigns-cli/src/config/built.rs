@@ -10,7 +10,7 @@ use lifesigns_model::store::{RollupStore, StoreError};
 use lifesigns_store::memory::MemoryStore;
 use lifesigns_store::sqlite::{Options, SqliteStore};
 
-use super::validated::{Api, Process, Settings, Store};
+use super::validated::{Api, DependencyCheck, Process, Settings, Store};
 use crate::printer::Problem;
 
 /// A process that is ready to serve.
@@ -65,16 +65,21 @@ pub fn build(settings: Settings) -> Result<Built, Problem> {
             identity: api.identity,
             settings: api.resources,
             thresholds: api.thresholds,
-            groups: Vec::new(),
+            groups: api.groups,
             objective: api.objective,
             process,
             max_routes: Some(settings.limits.routes),
             max_clients: Some(settings.limits.clients),
         });
     }
-    let lifesigns = builder
-        .start()
-        .map_err(|error| Problem::new("the system gave no thread to collect figures in").because(&error))?;
+    for DependencyCheck { check, apis } in settings.checks {
+        builder = match apis {
+            None => builder.check(check),
+            Some(apis) => builder.check_for(apis, check),
+        };
+    }
+    let lifesigns =
+        builder.start().map_err(|error| Problem::new("health cannot be watched").because(&error))?;
     let written = settings.gateway;
     let mut gateway = Config::new(written.listen, routes);
     gateway.admin = written.admin_listen;

@@ -1,6 +1,8 @@
 //! Every key that a configuration knows: the reader refuses what is not here, and the page
 //! `docs/configuration.md` is printed from it.
 
+pub mod checks;
+
 /// A table of the configuration.
 #[derive(Debug)]
 pub struct Section {
@@ -125,7 +127,7 @@ const HOUR_SECONDS: u64 = 3600;
 const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
 
 /// All sections, in the order in which they are documented.
-pub const SECTIONS: [&Section; 14] = [
+pub const SECTIONS: [&Section; 33] = [
     &TOP,
     &GATEWAY,
     &STORE,
@@ -140,6 +142,25 @@ pub const SECTIONS: [&Section; 14] = [
     &API_PROCESS,
     &API_VERDICT,
     &API_OBJECTIVE,
+    &API_ROUTE_GROUP,
+    &API_ROUTE_GROUP_VERDICT,
+    &checks::CHECK,
+    &checks::HTTP,
+    &checks::TCP,
+    &checks::DNS,
+    &checks::CERTIFICATE,
+    &checks::POSTGRES,
+    &checks::MYSQL,
+    &checks::REDIS,
+    &checks::AMQP,
+    &checks::NATS,
+    &checks::MQTT,
+    &checks::CLICKHOUSE,
+    &checks::SQLITE,
+    &checks::DISK,
+    &checks::MEMORY,
+    &checks::FILE,
+    &checks::COMMAND,
 ];
 
 /// The top of the file.
@@ -183,6 +204,7 @@ pub const TOP: Section = Section {
         key("resources", Kind::Table, "", "", "See [resources]."),
         key("token", Kind::Tables, "", "", "See [[token]]."),
         key("api", Kind::Tables, "", "", "See [[api]]."),
+        key("check", Kind::Tables, "", "", "See [[check]]."),
     ],
 };
 
@@ -256,6 +278,13 @@ pub const GATEWAY: Section = Section {
             "Whether `Forwarded` and `X-Forwarded-…` of callers are believed: only behind a proxy that sets them. Rate limits then count by the last address in `X-Forwarded-For`.",
         ),
         key(
+            "readiness_delay_seconds",
+            number(0, 300),
+            "0",
+            "5",
+            "After SIGTERM: how long everything goes on as before, with readiness green, for balancers that are told by others and would take a red probe for a fault.",
+        ),
+        key(
             "drain_delay_seconds",
             number(0, 300),
             "0",
@@ -277,13 +306,6 @@ pub const STORE: Section = Section {
     header: "[store]",
     about: "Where the figures are kept and for how long. Minutes are summed up into hours, hours into days.",
     keys: &[
-        key(
-            "readiness_delay_seconds",
-            number(0, 300),
-            "0",
-            "5",
-            "After SIGTERM: how long everything goes on as before, with readiness green, for balancers that are told by others and would take a red probe for a fault.",
-        ),
         key(
             "path",
             Kind::File,
@@ -388,6 +410,38 @@ pub const API_VERDICT: Section = Section {
     keys: VERDICT_KEYS,
 };
 
+/// `[[api.route_group]]`
+pub const API_ROUTE_GROUP: Section = Section {
+    header: "[[api.route_group]]",
+    about: "Routes whose traffic is judged by itself, besides that of the whole API.",
+    keys: &[
+        key("name", Kind::Text, "", "\"checkout\"", "Its name, as answers give it. Must be given."),
+        key(
+            "routes",
+            Kind::List,
+            "",
+            "[\"/orders/{id}\", \"/payments/*\"]",
+            "Routes that belong to it; one that ends with `/*` stands for all that begin so. Must be given.",
+        ),
+        key(
+            "critical",
+            Kind::Switch,
+            "false",
+            "true",
+            "Whether it may turn the light of the API red; otherwise amber at most.",
+        ),
+        key("verdict", Kind::Table, "", "", "See [api.route_group.verdict]."),
+    ],
+};
+
+/// `[api.route_group.verdict]`
+pub const API_ROUTE_GROUP_VERDICT: Section = Section {
+    header: "[api.route_group.verdict]",
+    about: "When its traffic turns the light. What is left out is as for the API.",
+    // Without the last two, which are about answers.
+    keys: VERDICT_KEYS.split_at(VERDICT_KEYS.len() - 2).0,
+};
+
 const OBJECTIVE_KEYS: &[Key] = &[
     key(
         "good_share",
@@ -421,13 +475,14 @@ pub const API_OBJECTIVE: Section = Section {
 };
 
 /// Names of the resources that have a table in `[resources]`.
-pub const RESOURCE_NAMES: [&str; 9] = [
+pub const RESOURCE_NAMES: [&str; 10] = [
     "status",
     "health",
     "health_status",
     "livez",
     "readyz",
     "startupz",
+    "maintenance",
     "health_details",
     "analytics",
     "metrics",
@@ -473,6 +528,7 @@ pub const RESOURCES: Section = Section {
         key("livez", Kind::Table, "", "", "`/livez`"),
         key("readyz", Kind::Table, "", "", "`/readyz`"),
         key("startupz", Kind::Table, "", "", "`/startupz`"),
+        key("maintenance", Kind::Table, "", "", "`/health/maintenance`"),
         key("health_details", Kind::Table, "", "", "`/health/details`"),
         key("analytics", Kind::Table, "", "", "`/analytics`"),
         key("metrics", Kind::Table, "", "", "`/metrics`"),
@@ -482,7 +538,6 @@ pub const RESOURCES: Section = Section {
 /// `[resources.health]` and so on
 pub const RESOURCE: Section = Section {
     header: "[resources.RESOURCE]",
-    "maintenance",
     about: "One resource. RESOURCE is `status`, `health`, `health_status`, `livez`, `readyz`, `startupz`, `maintenance`, `health_details`, `analytics` or `metrics`.",
     keys: &[
         key(
@@ -528,7 +583,6 @@ pub const TOKEN: Section = Section {
     header: "[[token]]",
     about: "A bearer token that opens protected resources. `lifesigns token new` makes one; only its hash is kept, in exactly one of the three ways.",
     keys: &[
-        key("maintenance", Kind::Table, "", "", "`/health/maintenance`"),
         key("name", Kind::Text, "", "\"dashboard\"", "Name of its holder, for the log. Must be given."),
         key(
             "hash",
@@ -602,6 +656,7 @@ pub const API: Section = Section {
         key("process", Kind::Table, "", "", "See [api.process]."),
         key("verdict", Kind::Table, "", "", "See [api.verdict]."),
         key("objective", Kind::Table, "", "", "See [api.objective]."),
+        key("route_group", Kind::Tables, "", "", "See [[api.route_group]]."),
         key("resources", Kind::Table, "", "", "See [resources]."),
     ],
 };

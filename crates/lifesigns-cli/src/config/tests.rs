@@ -1,5 +1,7 @@
 //! What people are told about faulty configurations, and what they need not fear.
 
+mod checks;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
@@ -310,6 +312,13 @@ fn objectives_that_make_no_sense_are_told() {
     )));
 }
 
+/// Those have tests of their own.
+fn is_of_checks_or_groups(header: &str) -> bool {
+    ["[[check]]", "[check.", "[[api.route_group]]", "[api.route_group."]
+        .iter()
+        .any(|start| header.starts_with(start))
+}
+
 #[test]
 fn documented_defaults_are_the_defaults() {
     let mut text = String::new();
@@ -318,6 +327,7 @@ fn documented_defaults_are_the_defaults() {
             "[resources.RESOURCE]" => "[resources.readyz]",
             // There are none unless something is written that has no default.
             "[[token]]" | "[objective]" | "[api.objective]" => continue,
+            header if is_of_checks_or_groups(header) => continue,
             header => header,
         };
         let _ = writeln!(text, "{header}");
@@ -346,6 +356,7 @@ fn every_documented_example_is_right() {
             let hash = "hash = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"";
             let text = match (section.header, key.kind) {
                 (_, Kind::Table | Kind::Tables) => continue,
+                (header, _) if is_of_checks_or_groups(header) => continue,
                 ("", _) => format!("{line}\n{ONE_API}"),
                 ("[[api]]", _) if key.name == "upstream" => format!("[[api]]\n{line}"),
                 ("[[api]]" | "[api.identity]" | "[api.process]" | "[api.verdict]", _) => {

@@ -1,6 +1,7 @@
 //! The second step: a configuration that makes sense. Pure but for what it reads through [`Surroundings`].
 
 mod api;
+mod check;
 mod objective;
 mod resources;
 mod token;
@@ -11,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lifesigns::{ProcessSource, Settings as ResourceSettings, Token};
+use lifesigns::{ProcessSource, RouteGroup, Settings as ResourceSettings, Token};
 use lifesigns_gateway::Upstream;
 use lifesigns_model::identity::Identity;
 use lifesigns_model::objective::Objective;
@@ -19,6 +20,7 @@ use lifesigns_model::route::Templates;
 use lifesigns_model::store::Retention;
 use lifesigns_model::verdict::Thresholds;
 
+pub use self::check::DependencyCheck;
 use super::fault::{Fault, Place};
 use super::tree::At;
 use super::wire;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub tokens: Vec<Token>,
     /// The APIs, in the order of the file; at least one.
     pub apis: Vec<Api>,
+    /// What they depend on.
+    pub checks: Vec<DependencyCheck>,
 }
 
 /// Where the gateway listens and how long it waits.
@@ -73,12 +77,12 @@ pub struct Gateway {
     pub upstream_idle_timeout: Duration,
     /// Whether forwarding headers of callers are believed.
     pub trust_forwarded: bool,
+    /// After SIGTERM: how long everything goes on as before.
+    pub readiness_delay: Duration,
     /// From SIGTERM until no more connections are accepted.
     pub drain_delay: Duration,
     /// From then on for requests in progress.
     pub drain_timeout: Duration,
-    /// After SIGTERM: how long everything goes on as before.
-    pub readiness_delay: Duration,
 }
 
 /// Where figures are kept.
@@ -126,6 +130,8 @@ pub struct Api {
     pub thresholds: Thresholds,
     /// Which share of its exchanges is to be good.
     pub objective: Option<Objective>,
+    /// Routes whose traffic is judged by itself as well.
+    pub groups: Vec<RouteGroup>,
     /// Its health resources.
     pub resources: ResourceSettings,
 }
@@ -243,6 +249,7 @@ pub fn validate(
     let tokens = token::tokens(&document.tokens, &mut checks);
     let objective = objective::objective(None, "[objective]", &document.objective, &mut checks);
     let apis = api::apis(document, thresholds, objective, &resources, &mut checks);
+    let dependencies = check::checks(&document.checks, &apis, &mut checks);
     let settings = Settings {
         name: document.name.as_ref().map_or_else(|| "lifesigns".to_owned(), |name| name.value.clone()),
         organization: text(document.organization.as_ref()),
@@ -259,6 +266,7 @@ pub fn validate(
         resources,
         tokens,
         apis,
+        checks: dependencies,
     };
     faults.is_empty().then_some(settings)
 }
@@ -304,6 +312,7 @@ fn gateway(written: &wire::Gateway, checks: &mut Checks<'_>) -> Option<Gateway> 
         idle_timeout: seconds(&written.idle_timeout_seconds, 60),
         upstream_idle_timeout: seconds(&written.upstream_idle_timeout_seconds, 4),
         trust_forwarded: written.trust_forwarded.as_ref().is_some_and(|at| at.value),
+        readiness_delay: seconds(&written.readiness_delay_seconds, 0),
         drain_delay: seconds(&written.drain_delay_seconds, 0),
         drain_timeout: seconds(&written.drain_timeout_seconds, 30),
     })
@@ -312,7 +321,6 @@ fn gateway(written: &wire::Gateway, checks: &mut Checks<'_>) -> Option<Gateway> 
 fn store(written: &wire::Store, checks: &mut Checks<'_>) -> Store {
     let file = match &written.path {
         Some(path) if path.value == "memory" => None,
-        readiness_delay: seconds(&written.readiness_delay_seconds, 0),
         Some(path) => Some(checks.path(path)),
         None => Some(PathBuf::from("lifesigns.db")),
     };

@@ -1,5 +1,7 @@
 //! The first step: a configuration with every value of the right kind, and none of them weighed.
 
+pub mod check;
+
 use jiff::Timestamp;
 
 use super::fault::{Fault, Place};
@@ -26,6 +28,7 @@ pub struct Document {
     pub resources: Resources,
     pub tokens: Vec<Token>,
     pub apis: Vec<Api>,
+    pub checks: Vec<check::Check>,
 }
 
 /// `[gateway]`
@@ -41,10 +44,10 @@ pub struct Gateway {
     pub idle_timeout_seconds: Optional<u64>,
     pub upstream_idle_timeout_seconds: Optional<u64>,
     pub trust_forwarded: Optional<bool>,
+    pub readiness_delay_seconds: Optional<u64>,
     pub drain_delay_seconds: Optional<u64>,
     pub drain_timeout_seconds: Optional<u64>,
 }
-    pub readiness_delay_seconds: Optional<u64>,
 
 /// `[store]`
 #[derive(Debug, Default)]
@@ -145,7 +148,20 @@ pub struct Api {
     pub process: Process,
     pub verdict: Verdict,
     pub objective: Objective,
+    pub route_groups: Vec<RouteGroup>,
     pub resources: Resources,
+}
+
+/// `[[api.route_group]]`
+#[derive(Debug)]
+pub struct RouteGroup {
+    pub place: Place,
+    /// Whether all of it could be read.
+    pub whole: bool,
+    pub name: Optional<String>,
+    pub routes: Option<Vec<At<String>>>,
+    pub critical: Optional<bool>,
+    pub verdict: Verdict,
 }
 
 /// `[api.identity]`
@@ -210,6 +226,11 @@ pub fn read(root: &At<Table>, faults: &mut Vec<Fault>) -> Document {
             .into_iter()
             .map(|reader| api(reader, faults))
             .collect(),
+        checks: top
+            .tables("check", &reference::checks::CHECK, faults)
+            .into_iter()
+            .map(|reader| check::check(reader, faults))
+            .collect(),
     };
     top.finish(faults);
     document.whole = faults.len() == before;
@@ -228,6 +249,7 @@ fn gateway(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Gateway {
         idle_timeout_seconds: reader.integer("idle_timeout_seconds", faults),
         upstream_idle_timeout_seconds: reader.integer("upstream_idle_timeout_seconds", faults),
         trust_forwarded: reader.switch("trust_forwarded", faults),
+        readiness_delay_seconds: reader.integer("readiness_delay_seconds", faults),
         drain_delay_seconds: reader.integer("drain_delay_seconds", faults),
         drain_timeout_seconds: reader.integer("drain_timeout_seconds", faults),
     };
@@ -249,7 +271,6 @@ fn store(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Store {
 fn limits(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Limits {
     let limits = Limits {
         max_routes: reader.integer("max_routes", faults),
-        readiness_delay_seconds: reader.integer("readiness_delay_seconds", faults),
         max_clients: reader.integer("max_clients", faults),
         max_series: reader.integer("max_series", faults),
     };
@@ -259,6 +280,16 @@ fn limits(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Limits {
 
 fn verdict(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Verdict {
     let verdict = Verdict {
+        prolonged_red_seconds: reader.integer("prolonged_red_seconds", faults),
+        retry_after_seconds: reader.integer("retry_after_seconds", faults),
+        ..thresholds(&mut reader, faults)
+    };
+    reader.finish(faults);
+    verdict
+}
+
+fn thresholds(reader: &mut Reader<'_>, faults: &mut Vec<Fault>) -> Verdict {
+    Verdict {
         window_seconds: reader.integer("window_seconds", faults),
         minimum_exchanges: reader.integer("minimum_exchanges", faults),
         amber_failed_share: reader.share("amber_failed_share", faults),
@@ -266,11 +297,8 @@ fn verdict(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Verdict {
         latency_percentile: reader.integer("latency_percentile", faults),
         amber_latency_ms: reader.integer("amber_latency_ms", faults),
         red_latency_ms: reader.integer("red_latency_ms", faults),
-        prolonged_red_seconds: reader.integer("prolonged_red_seconds", faults),
-        retry_after_seconds: reader.integer("retry_after_seconds", faults),
-    };
-    reader.finish(faults);
-    verdict
+        ..Verdict::default()
+    }
 }
 
 fn objective(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Objective {
@@ -363,6 +391,11 @@ fn api(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Api {
             .table("objective", &reference::API_OBJECTIVE, faults)
             .map(|r| objective(r, faults))
             .unwrap_or_default(),
+        route_groups: reader
+            .tables("route_group", &reference::API_ROUTE_GROUP, faults)
+            .into_iter()
+            .map(|reader| route_group(reader, faults))
+            .collect(),
         resources: reader
             .table("resources", &reference::RESOURCES, faults)
             .map(|r| resources(r, faults))
@@ -371,6 +404,28 @@ fn api(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Api {
     reader.finish(faults);
     api.whole = faults.len() == before;
     api
+}
+
+fn route_group(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> RouteGroup {
+    let before = faults.len();
+    let mut group = RouteGroup {
+        place: reader.place.clone(),
+        whole: false,
+        name: reader.text("name", faults),
+        routes: reader.list("routes", faults),
+        critical: reader.switch("critical", faults),
+        verdict: reader
+            .table("verdict", &reference::API_ROUTE_GROUP_VERDICT, faults)
+            .map(|mut reader| {
+                let verdict = thresholds(&mut reader, faults);
+                reader.finish(faults);
+                verdict
+            })
+            .unwrap_or_default(),
+    };
+    reader.finish(faults);
+    group.whole = faults.len() == before;
+    group
 }
 
 fn identity(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Identity {

@@ -1,6 +1,6 @@
 //! APIs: each can be told from the others, and each can be reached.
 
-use lifesigns::{Exposure, ProcessSource, ResourceKind, Settings as ResourceSettings};
+use lifesigns::{Exposure, ProcessSource, ResourceKind, RouteGroup, Settings as ResourceSettings};
 use lifesigns_gateway::Upstream;
 use lifesigns_model::identity::Identity;
 use lifesigns_model::objective::Objective;
@@ -52,6 +52,7 @@ fn one(
     let process = process(&api.process, checks);
     let thresholds = values::thresholds(thresholds, &api.verdict, checks);
     let objective = objective::objective(objective, "[api.objective]", &api.objective, checks);
+    let groups = api.route_groups.iter().filter_map(|group| route_group(group, thresholds, checks)).collect();
     resources::only_of_one_api(&api.resources, checks);
     let mut resources = resources::apply(resources.clone(), &api.resources, checks);
     values::answers(&mut resources, &api.verdict);
@@ -67,7 +68,42 @@ fn one(
         process: process?,
         thresholds,
         objective,
+        groups,
         resources,
+    })
+}
+
+fn route_group(
+    group: &wire::RouteGroup,
+    thresholds: Thresholds,
+    checks: &mut Checks<'_>,
+) -> Option<RouteGroup> {
+    if group.name.is_none() {
+        checks.missing(
+            group.whole,
+            Fault::new(&group.place, "the group of routes has no `name`")
+                .hint("answers tell groups apart by their names: `name = \"checkout\"`"),
+        );
+    }
+    let routes = group.routes.as_deref().unwrap_or_default();
+    if routes.is_empty() {
+        checks.missing(
+            group.whole,
+            Fault::new(&group.place, "the group has no `routes`, so nothing would belong to it")
+                .hint("name them as they are counted: `routes = [\"/orders/{id}\", \"/payments/*\"]`"),
+        );
+    }
+    for route in routes.iter().filter(|route| !route.value.starts_with('/')) {
+        checks.fault(
+            Fault::new(&route.place, format!("the route {} does not begin with a slash", route.value))
+                .hint(format!("write \"/{}\"", route.value)),
+        );
+    }
+    Some(RouteGroup {
+        name: group.name.as_ref()?.value.clone(),
+        routes: routes.iter().map(|route| route.value.clone()).collect(),
+        thresholds: values::thresholds(thresholds, &group.verdict, checks),
+        critical: group.critical.as_ref().is_some_and(|at| at.value),
     })
 }
 

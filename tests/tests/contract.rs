@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 const REVISION: &str = "29636480c0ffee0029636480c0ffee0029636480";
 const TOKEN: &str = "ls_contract";
+const WRITER: &str = "ls_writer";
 
 /// Figures that depend on the clock or the machine, wherever they stand.
 const VOLATILE: [&str; 16] = [
@@ -78,6 +79,7 @@ fn library() -> SocketAddr {
             hash: TokenHash::of(TOKEN),
             scopes: vec![Scope::AnalyticsRead, Scope::HealthDetails, Scope::MetricsRead],
         })
+        .token(Token { name: "writer".into(), hash: TokenHash::of(WRITER), scopes: vec![Scope::HealthWrite] })
         .store(Arc::new(MemoryStore::new(Retention::default())))
         .start()
         .unwrap();
@@ -86,17 +88,15 @@ fn library() -> SocketAddr {
 
 fn gateway() -> (Program, SocketAddr) {
     let upstream = format!("http://{}", serve(api()));
-    let arguments = [
-        "gateway",
-        "--upstream",
-        &upstream,
-        "--listen",
-        "127.0.0.1:0",
-        "--data",
-        "memory",
-        "--name",
-        "items",
-    ];
+    let (folder, hash) = (tempfile::tempdir().unwrap(), TokenHash::of(WRITER));
+    let file = folder.path().join("lifesigns.toml");
+    let config = format!(
+        "name = \"items\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"memory\"\n\
+         [[token]]\nname = \"writer\"\nhash = \"{hash}\"\nscopes = [\"health:write\"]\n\
+         [[api]]\nupstream = \"{upstream}\"\n"
+    );
+    std::fs::write(&file, config).unwrap();
+    let arguments = ["run", "--config", file.to_str().unwrap()];
     let program = Program::start_with(&arguments, |command| {
         command
             .env("LIFESIGNS_REPO", "abc/items")
@@ -142,6 +142,7 @@ fn questions() -> Vec<Request> {
         "/readyz?verbose&exclude=traffic",
         "/startupz",
         "/startupz?verbose",
+        "/health/maintenance",
         "/health/details",
         "/health/%64etails",
         "//health/./details",
@@ -201,6 +202,16 @@ fn questions() -> Vec<Request> {
     questions.push(Request::new("POST", target).bearer(TOKEN).body(" ".repeat(70_000)));
     questions.push(Request::get(target).bearer(TOKEN));
     questions.push(Request::get("/metrics"));
+    for path in ["/health/maintenance", "/health/./m%61intenance/"] {
+        for body in ["{", "[]", "{}", r#"{"reason": "", "minutes": 1}"#, r#"{"reason": "a", "minutes": 0}"#] {
+            questions.push(Request::new("PUT", path).bearer(WRITER).body(body));
+            questions.push(Request::new("PUT", path).bearer(TOKEN).body(body));
+            questions.push(Request::new("PUT", path).body(body));
+        }
+        questions.push(Request::new("PUT", path).bearer(WRITER).body(" ".repeat(20_000)));
+        questions.push(Request::new("DELETE", path).bearer(TOKEN));
+        questions.push(Request::new("POST", path).bearer(WRITER));
+    }
     questions.into_iter().map(|question| question.header("X-Request-Id", "same")).collect()
 }
 
@@ -208,7 +219,18 @@ fn questions() -> Vec<Request> {
 fn library_and_gateway_answer_alike_for_the_same_state() {
     let (_program, gateway) = gateway();
     let library = library();
-    for (number, answers_before) in [(0, "before any traffic"), (1, "green"), (2, "red")] {
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let maintenance = json!({"reason": "A <larger> disk", "until": until.to_string()});
+    let states = [(0, "before any traffic"), (3, "in maintenance"), (1, "green"), (2, "red")];
+    for (number, answers_before) in states {
+        let change = match number {
+            3 => Request::new("PUT", "/health/maintenance").body(maintenance.to_string()),
+            _ => Request::new("DELETE", "/health/maintenance"),
+        };
+        let change = change.bearer(WRITER).header("X-Request-Id", "same");
+        let (ours, theirs) = (even(change.send(library)), even(change.send(gateway)));
+        assert_eq!(ours, theirs, "left: library, right: gateway; {change:?}");
+        assert!(matches!((number, ours.status), (3, 200) | (0..=2, 204)), "{ours:?}");
         for to in [library, gateway] {
             let mut connection = Connection::open(to).unwrap();
             let traffic =

@@ -142,7 +142,9 @@ impl Check {
     pub fn valid_name(name: &str) -> Result<(), &'static str> {
         if name.is_empty() || name.chars().any(|letter| letter.is_control() || letter == ',') {
             Err("must be printable, without commas, and not empty")
-        } else if RESERVED_NAMES.contains(&name) || name.starts_with("traffic:") {
+        } else if RESERVED_NAMES.contains(&name)
+            || ["traffic:", "startup:"].iter().any(|of| name.starts_with(of))
+        {
             Err("is what probes call something else; take another")
         } else {
             Ok(())

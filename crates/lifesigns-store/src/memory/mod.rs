@@ -36,8 +36,11 @@ pub struct MemoryStore {
     retention: Retention,
     max_rows: usize,
     kept: Mutex<Kept>,
-    notes: Mutex<BTreeMap<(Arc<str>, Arc<str>), Arc<str>>>,
+    notes: Mutex<BTreeMap<NoteKey, Arc<str>>>,
 }
+
+/// Topic and key.
+type NoteKey = (Arc<str>, Arc<str>);
 
 #[derive(Debug, Default)]
 struct Kept {

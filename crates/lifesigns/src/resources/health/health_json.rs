@@ -86,7 +86,7 @@ fn checks(subject: &Subject<'_>, components: &[Component<'_>]) -> Map<String, Va
     checks
 }
 
-/// The draft's "component details"; `age` in seconds is of our own, as the draft lets it be.
+/// The draft's "component details"; `age` in seconds and `failure` are of our own, as the draft lets them be.
 fn details(subject: &Subject<'_>, component: &Component<'_>, measure: &Measure) -> Value {
     let mut details = json!({"componentId": component.name, "componentType": component.kind});
     if let Some(value) = &measure.value {
@@ -101,8 +101,13 @@ fn details(subject: &Subject<'_>, component: &Component<'_>, measure: &Measure) 
         details["time"] = json!(time_text(time.wall));
         details["age"] = json!(subject.now.since(time).as_secs());
     }
-    if let Some(output) = component.output.as_ref().filter(|_| measure.outcome != Outcome::Pass) {
-        details["output"] = json!(output);
+    if measure.outcome != Outcome::Pass {
+        if let Some(output) = &component.output {
+            details["output"] = json!(output);
+        }
+        if let Some(failure) = component.failure {
+            details["failure"] = json!(failure.name());
+        }
     }
     details
 }

@@ -49,7 +49,7 @@ impl<S> Layer<S> for HealthLayer {
     type Service = HealthService<S>;
 
     fn layer(&self, inner: S) -> HealthService<S> {
-        HealthService { inner, api: self.lifesigns.own(), lifesigns: self.lifesigns.clone() }
+        HealthService { inner, api: self.lifesigns.own() }
     }
 }
 
@@ -58,7 +58,6 @@ impl<S> Layer<S> for HealthLayer {
 pub struct HealthService<S> {
     inner: S,
     api: Api,
-    lifesigns: Lifesigns,
 }
 
 impl<S, Q, R> Service<Request<Q>> for HealthService<S>
@@ -79,7 +78,8 @@ where
     fn call(&mut self, request: Request<Q>) -> ServiceFuture<S::Future> {
         let path = normalize_path(request.uri().path());
         let resource = self.api.resource(&path, Listener::Public);
-        if let Some(resource) = resource.or_else(|| self.lifesigns.shared_resource(&path, Listener::Public)) {
+        if let Some(resource) = resource.or_else(|| self.api.process.shared_resource(&path, Listener::Public))
+        {
             let caller = caller(&request, Listener::Public);
             drop(path);
             let (parts, body) = request.into_parts();

@@ -179,6 +179,11 @@ impl Process {
         self.phase.fetch_max(number, Ordering::AcqRel);
     }
 
+    /// As [`Lifesigns::shared_resource`].
+    pub(crate) fn shared_resource(&self, normalized_path: &str, listener: Listener) -> Option<Resource> {
+        Resource::find(&self.apis[self.own], normalized_path, listener, true)
+    }
+
     pub(crate) fn is_cutting_off(&self) -> bool {
         self.cuts_off.load(Ordering::Relaxed)
     }
@@ -312,7 +317,7 @@ impl Lifesigns {
     /// The resource at this path that spans all APIs, if there is one. The path is relative to the root and as
     /// [`crate::resources::normalize_path`] leaves it.
     pub fn shared_resource(&self, normalized_path: &str, listener: Listener) -> Option<Resource> {
-        Resource::find(&self.process.apis[self.process.own], normalized_path, listener, true)
+        self.process.shared_resource(normalized_path, listener)
     }
 
     /// Says that start-up is over, as soon as all of its tasks are done. [`crate::Builder::start`] says it already

@@ -30,23 +30,40 @@ pub(super) struct Answer {
     content_type: Option<&'static str>,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// Bytes of the body, also where it has been left out because the method is HEAD.
+    length: usize,
     /// The coding that the body is in already.
     coding: Option<Coding>,
 }
 
 impl Answer {
     pub(super) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Vec<u8>>) -> Answer {
-        Answer {
-            status,
-            content_type: Some(content_type),
-            headers: HeaderMap::new(),
-            body: body.into(),
-            coding: None,
-        }
+        let body = body.into();
+        let length = body.len();
+        Answer { content_type: Some(content_type), body, length, ..Answer::empty(status) }
+    }
+
+    /// An answer whose body is these pieces, one after the other. For HEAD it is enough to know how long it would be.
+    pub(super) fn of_pieces(
+        call: &Call<'_>,
+        status: StatusCode,
+        content_type: &'static str,
+        pieces: &[&str],
+    ) -> Answer {
+        let body = if call.parts.method == Method::HEAD { String::new() } else { pieces.concat() };
+        let length = pieces.iter().map(|piece| piece.len()).sum();
+        Answer { length, ..Answer::new(status, content_type, body) }
     }
 
     pub(super) fn empty(status: StatusCode) -> Answer {
-        Answer { status, content_type: None, headers: HeaderMap::new(), body: Vec::new(), coding: None }
+        Answer {
+            status,
+            content_type: None,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            length: 0,
+            coding: None,
+        }
     }
 
     pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
@@ -89,9 +106,9 @@ impl Answer {
     /// The response to this request: common headers, content coding, no body for HEAD.
     pub(super) fn finish(self, call: Call<'_>, allowance: Option<Allowance>) -> Response<Full<Bytes>> {
         let is_head = call.parts.method == Method::HEAD;
-        let coding = negotiate::coding(&call.parts.headers).filter(|_| !self.body.is_empty());
+        let coding = negotiate::coding(&call.parts.headers).filter(|_| self.length > 0);
         let answer = if is_head { self } else { self.encoded(coding) };
-        let Answer { status, content_type, mut headers, body, coding: made } = answer;
+        let Answer { status, content_type, mut headers, body, length, coding: made } = answer;
         headers.insert(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
         let vary = if call.state.settings.allowed_origins.is_empty() {
             const { HeaderValue::from_static("Accept, Accept-Encoding") }
@@ -119,7 +136,7 @@ impl Answer {
         }
         // The length of an encoded body is not known without making it, and a HEAD must cost nothing.
         if is_head && coding.is_none() && content_type.is_some() {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         if let Some(coding) = if is_head { coding } else { made } {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));

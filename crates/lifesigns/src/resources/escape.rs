@@ -1,5 +1,6 @@
 //! Text made harmless for where it goes.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// Text for the content or a quoted attribute of HTML and XML. Control characters that XML 1.0 does not allow
@@ -24,17 +25,15 @@ impl fmt::Display for Markup<'_> {
     }
 }
 
-/// Appends text as a string of JSON, in its quotes.
-pub(super) fn push_quoted(json: &mut String, text: &str) {
+/// Text for between the quotes of a string of JSON.
+pub(super) fn in_quotes(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     // All bytes are looked at, because it is quicker than to stop early.
     if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
-        json.push('"');
-        json.push_str(text);
-        json.push('"');
-    } else {
-        json.push_str(&serde_json::Value::from(text).to_string());
+        return Cow::Borrowed(text);
     }
+    let quoted = serde_json::Value::from(text).to_string();
+    Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
 }
 
 /// Text for the value of a Prometheus label: backslash, quote and line feed are escaped.
@@ -79,9 +78,7 @@ mod tests {
     #[test]
     fn strings_of_json_are_as_serde_writes_them() {
         for text in ["", "plain, é", "a\"b", "a\\b", "\x1f\n\x01", "\x7f\u{2028}"] {
-            let mut json = String::new();
-            push_quoted(&mut json, text);
-            assert_eq!(json, serde_json::Value::from(text).to_string());
+            assert_eq!(format!("\"{}\"", in_quotes(text)), serde_json::Value::from(text).to_string());
         }
     }
 }

@@ -6,7 +6,7 @@ use lifesigns_model::identity::UNKNOWN;
 use lifesigns_model::light::Light;
 
 use super::answer::{Answer, Fault, JSON, PLAIN};
-use super::escape::{Line, Markup, push_quoted};
+use super::escape::{Line, Markup, in_quotes};
 use super::{Call, negotiate};
 
 const FORCED: HeaderName = HeaderName::from_static("x-lifesigns-forced");
@@ -67,36 +67,34 @@ pub(super) fn represent(call: &Call<'_>, status: StatusCode, reason: &str) -> An
     let environment = call.state.identity.environment.as_deref().unwrap_or(UNKNOWN);
     let request_id = call.request_id.as_str();
     let form = negotiate::media_type(&call.parts.headers, &OFFERS);
-    let (content_type, body) = match (status, form) {
+    let answer = match (status, form) {
         (StatusCode::BAD_GATEWAY, _) | (_, 1) => {
-            (HTML, page(&call.state.name, light, message, environment, reason, request_id))
+            let page = page(&call.state.name, light, message, environment, reason, request_id);
+            Answer::new(status, HTML, page)
         }
         (_, 2) => {
             let (environment, reason) = (Line(environment), Line(reason));
             let text = format!(
                 "status: {light}\nmessage: {message}\nenvironment: {environment}\nreason: {reason}\nrequestId: {request_id}\n"
             );
-            (PLAIN, text)
+            Answer::new(status, PLAIN, text)
         }
-        (_, 3) => (XML, xml(light, message, environment, reason, request_id)),
-        (_, 4) => (APPLICATION_XML, xml(light, message, environment, reason, request_id)),
+        (_, 3) => Answer::new(status, XML, xml(light, message, environment, reason, request_id)),
+        (_, 4) => Answer::new(status, APPLICATION_XML, xml(light, message, environment, reason, request_id)),
         _ => {
-            let mut text = String::with_capacity(256);
-            text.push_str("{\"summary\":{\"status\":\"");
-            text.push_str(light.name());
-            text.push_str("\",\"message\":\"");
-            text.push_str(message);
-            text.push_str("\"},\"detail\":{\"environment\":");
-            push_quoted(&mut text, environment);
-            text.push_str(",\"reason\":");
-            push_quoted(&mut text, reason);
-            text.push_str(",\"requestId\":");
-            push_quoted(&mut text, request_id);
-            text.push_str("}}");
-            (JSON, text)
+            let [environment, reason, request_id] = [environment, reason, request_id].map(in_quotes);
+            #[rustfmt::skip]
+            let pieces = [
+                "{\"summary\":{\"status\":\"", light.name(),
+                "\",\"message\":\"", message,
+                "\"},\"detail\":{\"environment\":\"", &environment,
+                "\",\"reason\":\"", &reason,
+                "\",\"requestId\":\"", &request_id,
+                "\"}}",
+            ];
+            Answer::of_pieces(call, status, JSON, &pieces)
         }
     };
-    let answer = Answer::new(status, content_type, body);
     match light {
         Light::Green => answer,
         Light::Amber => answer.header(RETRY_AFTER, &call.state.settings.retry_after_seconds.to_string()),

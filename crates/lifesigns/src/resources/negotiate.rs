@@ -29,6 +29,11 @@ impl Coding {
 /// Index of the media type among `offers` that the client likes best; among equals the first offer. An `Accept`
 /// that matches none of them, or none at all, gets the first.
 pub(super) fn media_type<const N: usize>(headers: &HeaderMap, offers: &[&str; N]) -> usize {
+    let mut values = headers.get_all(ACCEPT).iter();
+    let takes_anything = values.next().is_none_or(|value| value == "*/*") && values.next().is_none();
+    if takes_anything {
+        return 0;
+    }
     // For each offer what the most specific range says that matches it.
     let mut found = [(0, 0); N];
     for (range, quality) in elements(headers, ACCEPT) {

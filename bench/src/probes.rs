@@ -262,8 +262,8 @@ fn gateway(
     })?;
     let (public, admin, upstream) = (free_address()?, free_address()?, upstream::start()?);
     let mut config = format!(
-        "listen = \"{public}\"\nadmin_listen = \"{admin}\"\nworkers = 1\ndata = \"memory\"\n\n\
-         [[api]]\nname = \"bench\"\nupstream = \"http://{upstream}\"\n"
+        "[gateway]\nlisten = \"{public}\"\nadmin_listen = \"{admin}\"\nworkers = 1\n\n\
+         [store]\npath = \"memory\"\n\n[[api]]\nname = \"bench\"\nupstream = \"http://{upstream}\"\n"
     );
     for (number, address) in dependencies.iter().enumerate() {
         let _ = write!(

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::logging::Format;
+
 /// Answers one question for every API: is it alive, and is it serving properly?
 #[derive(Debug, Parser)]
 #[command(
@@ -68,6 +70,9 @@ pub struct Gateway {
     /// OpenAPI description, JSON or YAML, whose paths name the routes
     #[arg(long, value_name = "FILE")]
     pub openapi: Option<String>,
+    /// How the log on standard error looks: `text` or `json` [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
 }
 
 /// `lifesigns run`
@@ -76,6 +81,9 @@ pub struct Run {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = "lifesigns.toml")]
     pub config: PathBuf,
+    /// How the log on standard error looks: `text` or `json` [default: what the configuration says]
+    #[arg(long, value_name = "FORMAT", value_parser = Format::NAMES)]
+    pub log_format: Option<String>,
 }
 
 /// `lifesigns demo`

@@ -23,6 +23,7 @@ use config::Flag;
 use config::fault::Faults;
 use config::tree::Step;
 use config::validated::OfProcess;
+use logging::Format;
 use printer::{Printer, Problem, escaped};
 use token::NotMade;
 
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
             Err(error) => Err(Failure::Output(error)),
         },
     };
+    logging::flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Problem(problem)) => {
@@ -72,17 +74,19 @@ fn main() -> ExitCode {
 fn perform(printer: Printer, command: Command) -> Result<(), Failure> {
     match command {
         Command::Gateway(arguments) => {
-            logging::start(printer).map_err(Failure::Arguments)?;
             let settings = config::from_flags(&flags(&arguments), &OfProcess).map_err(Failure::Faults)?;
+            logging::start(printer, settings.log_format, logging::OF_GATEWAY).map_err(Failure::Arguments)?;
             run::run(settings).map_err(Failure::Problem)
         }
         Command::Run(arguments) => {
-            logging::start(printer).map_err(Failure::Arguments)?;
             let settings = config::from_file(&arguments.config, &OfProcess).map_err(Failure::Faults)?;
+            let flag = arguments.log_format.as_deref().and_then(Format::from_name);
+            let format = flag.unwrap_or(settings.log_format);
+            logging::start(printer, format, logging::OF_GATEWAY).map_err(Failure::Arguments)?;
             run::run(settings).map_err(Failure::Problem)
         }
         Command::Demo(arguments::Demo { listen, seconds }) => {
-            logging::start(printer).map_err(Failure::Arguments)?;
+            logging::start(printer, Format::Text, logging::OF_DEMO).map_err(Failure::Arguments)?;
             let duration = seconds.map(Duration::from_secs);
             demo::run(printer, demo::Options { listen, duration }).map_err(Failure::Problem)
         }
@@ -109,7 +113,7 @@ fn check(file: &Path) -> Result<(), Failure> {
 }
 
 /// The keys that the flags of `lifesigns gateway` set.
-fn flags(arguments: &arguments::Gateway) -> [Flag<'_>; 7] {
+fn flags(arguments: &arguments::Gateway) -> [Flag<'_>; 8] {
     const fn key(key: &'static str) -> Step {
         Step { key, list: false }
     }
@@ -121,6 +125,7 @@ fn flags(arguments: &arguments::Gateway) -> [Flag<'_>; 7] {
     const ENVIRONMENT: &[Step] = &[key("environment")];
     const DATA: &[Step] = &[key("store"), key("path")];
     const OPENAPI: &[Step] = &[API, key("openapi")];
+    const LOG_FORMAT: &[Step] = &[key("log"), key("format")];
     [
         Flag { name: "--upstream", path: UPSTREAM, value: arguments.upstream.as_deref() },
         Flag { name: "--listen", path: LISTEN, value: arguments.listen.as_deref() },
@@ -129,5 +134,6 @@ fn flags(arguments: &arguments::Gateway) -> [Flag<'_>; 7] {
         Flag { name: "--environment", path: ENVIRONMENT, value: arguments.environment.as_deref() },
         Flag { name: "--data", path: DATA, value: arguments.data.as_deref() },
         Flag { name: "--openapi", path: OPENAPI, value: arguments.openapi.as_deref() },
+        Flag { name: "--log-format", path: LOG_FORMAT, value: arguments.log_format.as_deref() },
     ]
 }

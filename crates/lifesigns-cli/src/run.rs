@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lifesigns::Lifesigns;
 use lifesigns_gateway::Gateway;
+use lifesigns_otlp::{Exporter, Options};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -13,19 +14,25 @@ use tokio::task::JoinHandle;
 
 use crate::config::built::{self, Built};
 use crate::config::validated::Settings;
+use crate::logging;
 use crate::printer::{self, Problem};
 use crate::upstream_status;
 
 /// How long the store may take for the last figures when everything else has ended.
 const LAST_FIGURES: Duration = Duration::from_secs(10);
 
+/// How long the last push to a collector may take after that.
+const LAST_PUSH: Duration = Duration::from_secs(5);
+
 /// Serves until SIGTERM or SIGINT, and then drains. A second signal ends the process at once.
 ///
 /// # Errors
 /// What kept the process from starting, or figures that could not be kept at the end.
-pub fn run(settings: Settings) -> Result<(), Problem> {
+pub fn run(mut settings: Settings) -> Result<(), Problem> {
+    let otlp = settings.otlp.take();
     let Built { lifesigns, gateway, grpc, status_urls } = built::build(settings)?;
     let gateway = Gateway::bind(gateway, lifesigns.clone()).map_err(|error| not_bound(&error, "listen"))?;
+    let exporter = otlp.map(|options| exporter(lifesigns.clone(), options)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -51,7 +58,12 @@ pub fn run(settings: Settings) -> Result<(), Problem> {
         }
         served.map_err(|error| Problem::new("the gateway cannot serve").because(&error))
     })?;
-    lifesigns.shutdown(LAST_FIGURES).map_err(|error| {
+    let kept = lifesigns.shutdown(LAST_FIGURES);
+    if let Some(exporter) = exporter {
+        // What cannot be pushed is said in the log.
+        exporter.shutdown(LAST_PUSH);
+    }
+    kept.map_err(|error| {
         Problem::new("the last figures could not be kept")
             .because(&error)
             .hint("figures already kept are not harmed")
@@ -90,6 +102,14 @@ impl Grpc {
     }
 }
 
+fn exporter(lifesigns: Lifesigns, options: Options) -> Result<Exporter, Problem> {
+    Exporter::start(lifesigns, options).map_err(|error| {
+        Problem::new("figures cannot be pushed to a collector")
+            .because(&error)
+            .hint("see `[otlp]` in docs/configuration.md; without it nothing is pushed")
+    })
+}
+
 /// Says where the process can be reached. That nobody reads it is no reason not to serve.
 fn announce(gateway: &Gateway, grpc: Option<&Grpc>) {
     let public = gateway.local_addr().ok().map(|address| format!("gateway listening on http://{address}"));
@@ -113,6 +133,7 @@ fn stop_signal() -> io::Result<oneshot::Receiver<()>> {
         // The receiver is gone when the gateway has ended by itself.
         let _ = stop.send(());
         either(&mut terminate, &mut interrupt).await;
+        logging::flush();
         printer::note("stopped at once; requests in progress were cut off");
         std::process::exit(1);
     });

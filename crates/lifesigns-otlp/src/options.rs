@@ -101,12 +101,12 @@ impl Options {
         // The value is a secret, and what was taken for the name may be one.
         let fault = |fault: &str| BadOption::new("headers", fault);
         let name: HeaderName =
-            name.trim().parse().map_err(|_| fault("a name holds a character that no header's name has"))?;
+            name.trim().parse().map_err(|_| fault("hold a name that no header can have"))?;
         if OWN_HEADERS.contains(&name.as_str()) {
-            return Err(BadOption::new("headers", format!("`{name}` is set by the exporter itself")));
+            return Err(BadOption::new("headers", format!("name `{name}`, which the exporter sets itself")));
         }
-        let mut value = HeaderValue::from_str(value.trim())
-            .map_err(|_| fault("a value holds a character that no header's value has"))?;
+        let mut value =
+            HeaderValue::from_str(value.trim()).map_err(|_| fault("hold a value that no header can have"))?;
         value.set_sensitive(true);
         self.headers.insert(name, value);
         Ok(self)

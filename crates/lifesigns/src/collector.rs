@@ -200,7 +200,10 @@ impl Collected {
             let verdict = verdict(api, &next, now);
             let transition = verdict.transition_from(&before.verdict);
             if let Some(transition) = &transition {
-                self.journal.light(&api.name, &before.verdict, &verdict, transition);
+                // A gateway's own light says nothing that those of its APIs do not say.
+                if api.records {
+                    self.journal.light(&api.name, &before.verdict, &verdict, transition);
+                }
                 api.remember(transition.clone());
             }
             api.snapshot.store(Arc::new(Snapshot { verdict, ..next }));

@@ -37,7 +37,7 @@ const API: Step = Step { key: "api", list: true };
 pub const TOKEN_SCOPES: [&str; 3] = ["analytics:read", "health:details", "metrics:read"];
 
 /// Every variable, in the order in which they are documented.
-pub const VARIABLES: [Variable; 19] = [
+pub const VARIABLES: [Variable; 21] = [
     Variable { name: "LIFESIGNS_NAME", target: Target::Key(&[key("name")]), about: "`name`" },
     Variable {
         name: "LIFESIGNS_ORGANIZATION",
@@ -116,9 +116,19 @@ pub const VARIABLES: [Variable; 19] = [
         about: "one more token, named `environment`, with the scopes `analytics:read`, `health:details` and `metrics:read`; the value is what `hash` of `[[token]]` takes",
     },
     Variable {
+        name: "LIFESIGNS_OTLP_ENDPOINT",
+        target: Target::Key(&[key("otlp"), key("endpoint")]),
+        about: "`otlp.endpoint`",
+    },
+    Variable {
+        name: "LIFESIGNS_LOG_FORMAT",
+        target: Target::Key(&[key("log"), key("format")]),
+        about: "`log.format`",
+    },
+    Variable {
         name: "LIFESIGNS_LOG",
         target: Target::Elsewhere,
-        about: "what is logged to standard error: `error`, `warn` (default), `info`, `debug`, `trace`, or by part as in `warn,lifesigns_gateway=debug`",
+        about: "what is logged to standard error: `error`, `warn`, `info`, `debug`, `trace`, or by part as in `warn,lifesigns_gateway=debug`; without it `warn,lifesigns::changes=info`, which is warnings, errors and every change of a light or a check",
     },
     Variable {
         name: "NO_COLOR",

@@ -2,6 +2,7 @@
 //! `docs/configuration.md` is printed from it.
 
 pub mod checks;
+pub mod push;
 
 /// A table of the configuration.
 #[derive(Debug)]
@@ -127,7 +128,7 @@ const HOUR_SECONDS: u64 = 3600;
 const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
 
 /// All sections, in the order in which they are documented.
-pub const SECTIONS: [&Section; 33] = [
+pub const SECTIONS: [&Section; 35] = [
     &TOP,
     &GATEWAY,
     &STORE,
@@ -137,6 +138,8 @@ pub const SECTIONS: [&Section; 33] = [
     &RESOURCES,
     &RESOURCE,
     &TOKEN,
+    &push::LOG,
+    &push::OTLP,
     &API,
     &API_IDENTITY,
     &API_PROCESS,
@@ -202,6 +205,8 @@ pub const TOP: Section = Section {
         key("verdict", Kind::Table, "", "", "See [verdict]."),
         key("objective", Kind::Table, "", "", "See [objective]."),
         key("resources", Kind::Table, "", "", "See [resources]."),
+        key("log", Kind::Table, "", "", "See [log]."),
+        key("otlp", Kind::Table, "", "", "See [otlp]."),
         key("token", Kind::Tables, "", "", "See [[token]]."),
         key("api", Kind::Tables, "", "", "See [[api]]."),
         key("check", Kind::Tables, "", "", "See [[check]]."),

@@ -1,6 +1,7 @@
 //! What people are told about faulty configurations, and what they need not fear.
 
 mod checks;
+mod push;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -379,9 +380,11 @@ fn every_documented_example_is_right() {
                 (header, _) => format!("{}\n{line}\n{ONE_API}", header.replace("RESOURCE", "status")),
             };
             let hash = lifesigns::TokenHash::of("x").to_string();
-            let surroundings = Pretended::variables(&[("DASHBOARD_TOKEN_HASH", &hash)])
-                .file("/run/secrets/dashboard", &hash)
-                .file("/etc/lifesigns/polls.openapi.yaml", "paths: {/a: {}}");
+            let surroundings =
+                Pretended::variables(&[("DASHBOARD_TOKEN_HASH", &hash), ("COLLECTOR_HEADERS", "a=b")])
+                    .file("/run/secrets/otlp-headers", "a: b")
+                    .file("/run/secrets/dashboard", &hash)
+                    .file("/etc/lifesigns/polls.openapi.yaml", "paths: {/a: {}}");
             if let Err(faults) = read_in(&text, &surroundings) {
                 panic!("{text}\n{}", Printer::plain().faults_text(&faults));
             }

@@ -3,6 +3,7 @@
 mod api;
 mod check;
 mod objective;
+mod otlp;
 mod resources;
 mod token;
 mod values;
@@ -24,6 +25,7 @@ pub use self::check::DependencyCheck;
 use super::fault::{Fault, Place};
 use super::tree::At;
 use super::wire;
+use crate::logging;
 
 /// Everything that a process is to do.
 #[derive(Debug)]
@@ -46,6 +48,10 @@ pub struct Settings {
     pub thresholds: Thresholds,
     /// The resources of the process itself and those that span all APIs.
     pub resources: ResourceSettings,
+    /// How the log looks.
+    pub log_format: logging::Format,
+    /// How to push to a collector; `None`: not at all.
+    pub otlp: Option<lifesigns_otlp::Options>,
     /// Who may see protected resources.
     pub tokens: Vec<Token>,
     /// The APIs, in the order of the file; at least one.
@@ -247,6 +253,7 @@ pub fn validate(
     let mut resources = resources::apply(ResourceSettings::default(), &document.resources, &mut checks);
     values::answers(&mut resources, &document.verdict);
     let tokens = token::tokens(&document.tokens, &mut checks);
+    let otlp = otlp::otlp(&document.otlp, &mut checks);
     let objective = objective::objective(None, "[objective]", &document.objective, &mut checks);
     let apis = api::apis(document, thresholds, objective, &resources, &mut checks);
     let dependencies = check::checks(&document.checks, &apis, &mut checks);
@@ -264,6 +271,13 @@ pub fn validate(
         },
         thresholds,
         resources,
+        log_format: document
+            .log
+            .format
+            .as_ref()
+            .and_then(|at| logging::Format::from_name(at.value))
+            .unwrap_or_default(),
+        otlp,
         tokens,
         apis,
         checks: dependencies,

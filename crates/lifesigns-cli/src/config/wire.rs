@@ -1,6 +1,7 @@
 //! The first step: a configuration with every value of the right kind, and none of them weighed.
 
 pub mod check;
+mod push;
 
 use jiff::Timestamp;
 
@@ -8,6 +9,8 @@ use super::fault::{Fault, Place};
 use super::reader::Reader;
 use super::reference;
 use super::tree::{At, Table};
+
+pub use self::push::{Log, Otlp};
 
 type Optional<T> = Option<At<T>>;
 
@@ -25,6 +28,8 @@ pub struct Document {
     pub limits: Limits,
     pub verdict: Verdict,
     pub objective: Objective,
+    pub log: Log,
+    pub otlp: Otlp,
     pub resources: Resources,
     pub tokens: Vec<Token>,
     pub apis: Vec<Api>,
@@ -211,6 +216,14 @@ pub fn read(root: &At<Table>, faults: &mut Vec<Fault>) -> Document {
         objective: top
             .table("objective", &reference::OBJECTIVE, faults)
             .map(|r| objective(r, faults))
+            .unwrap_or_default(),
+        log: top
+            .table("log", &reference::push::LOG, faults)
+            .map(|r| push::log(r, faults))
+            .unwrap_or_default(),
+        otlp: top
+            .table("otlp", &reference::push::OTLP, faults)
+            .map(|r| push::otlp(r, faults))
             .unwrap_or_default(),
         resources: top
             .table("resources", &reference::RESOURCES, faults)

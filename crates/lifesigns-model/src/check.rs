@@ -158,6 +158,7 @@ impl<R: Into<Report>, E: fmt::Display> From<Result<R, E>> for Report {
 
 /// When a check runs, and what it takes to believe what it says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub struct CheckPolicy {
     /// From one run's start to the next's, give or take a tenth. 100 ms or more, default 10 s.
     pub interval: Duration,

@@ -149,7 +149,7 @@ pub(crate) fn answer_at_once(
     let call = Call::begin(api, resource, caller, parts);
     let (answer, allowance) = match call.admit() {
         Ok(allowance) => (call.answer_from_snapshot(), allowance),
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     };
     Some(answer.finish(call, allowance))
 }
@@ -183,7 +183,7 @@ impl Call<'_> {
     async fn answer<B: Body>(&self, body: B) -> (Answer, Option<Allowance>) {
         let allowance = match self.admit() {
             Ok(allowance) => allowance,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         let answer = match (self.resource.kind, &self.resource.target) {
             (ResourceKind::Maintenance, _) => maintenance::answer(self, body).await,
@@ -198,23 +198,24 @@ impl Call<'_> {
     }
 
     /// What is left to the caller, where a limit is set; or the answer to a request that goes no further.
-    fn admit(&self) -> Result<Option<Allowance>, (Answer, Option<Allowance>)> {
+    fn admit(&self) -> Result<Option<Allowance>, Box<(Answer, Option<Allowance>)>> {
         if self.parts.method == Method::OPTIONS {
-            return Err((self.options(), None));
+            return Err(Box::new((self.options(), None)));
         }
         let granted = self.scope().map(|scope| self.api.process.access.check(&self.parts.headers, scope));
         let allowance =
             self.take_allowance(granted.as_ref().and_then(|granted| granted.as_ref().ok().copied()));
         if let Some(allowance) = allowance.filter(|allowance| !allowance.allowed) {
-            return Err((self.too_many(allowance), Some(allowance)));
+            return Err(Box::new((self.too_many(allowance), Some(allowance))));
         }
         if let Some(Err(denied)) = granted {
-            return Err((self.denied(denied), allowance));
+            return Err(Box::new((self.denied(denied), allowance)));
         }
         if !self.methods().contains(&self.parts.method) {
             let fault = Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
                 .says(format!("Use one of: {}.", self.allowed_methods()));
-            return Err((self.fault(&fault).header(ALLOW, &self.allowed_methods()), allowance));
+            let answer = self.fault(&fault).header(ALLOW, &self.allowed_methods());
+            return Err(Box::new((answer, allowance)));
         }
         Ok(allowance)
     }

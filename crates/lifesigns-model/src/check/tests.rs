@@ -90,7 +90,7 @@ fn an_old_result_turns_amber_then_red_whatever_it_said() {
     assert_eq!(standing(&lesser, Outcome::Pass, 1000), stale(Light::Amber, 1000));
     let never_run = CheckState::default().standing(&POLICY, Duration::from_secs(61));
     assert_eq!(never_run, stale(Light::Red, 61));
-    let slow = CheckPolicy { timeout: Duration::from_secs(60), ..POLICY };
+    let slow = CheckPolicy { timeout: Duration::from_mins(1), ..POLICY };
     assert_eq!(standing(&slow, Outcome::Pass, 150).light, Light::Green, "a run may take its timeout");
 }
 

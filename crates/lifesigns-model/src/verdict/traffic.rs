@@ -114,7 +114,7 @@ pub(super) fn judge(previous: State, scope: &Scope<'_>, elapsed: Duration) -> (S
     let hold = window / 4 * 2u32.pow(previous.relapses);
     let calm = elapsed.saturating_sub(calm_since);
     if calm < hold {
-        let seconds = (hold - calm).as_secs_f64().ceil() as u64;
+        let seconds = hold.saturating_sub(calm).as_secs_f64().ceil() as u64;
         return (State { calm_since: Some(calm_since), ..previous }, Reason::Recovering { seconds });
     }
     (State { light: asked, calm_since: None, left_at: Some(elapsed), ..previous }, reason)

@@ -143,7 +143,8 @@ impl Scheduler {
                 let interval = self.checks.slots[index].check.policy.interval;
                 // Rounds that were slept through are not made up for.
                 let reckoned = (reckoned + interval).max(now.saturating_sub(interval));
-                let jittered = reckoned + interval.mul_f64(0.2 * self.random.share()) - interval / 10;
+                let jitter = interval.mul_f64(0.2 * self.random.share());
+                let jittered = (reckoned + jitter).saturating_sub(interval / 10);
                 self.plan.push(Reverse((jittered, index, reckoned)));
             }
             let next = self.plan.peek().map_or(LOOK_EVERY, |Reverse((due, ..))| due.saturating_sub(now));

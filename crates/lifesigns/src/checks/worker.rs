@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use lifesigns_model::check::{FailureKind, Report};
 use tokio::runtime;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::Work;
 use super::scheduler::Checks;
@@ -88,7 +88,7 @@ impl Worker {
 
     /// Hands over a run. Each check has at most one under way, so that there is always room.
     pub(crate) fn take(&self, job: Job) -> Result<(), Job> {
-        self.jobs.try_send(job).map_err(|error| error.into_inner())
+        self.jobs.try_send(job).map_err(TrySendError::into_inner)
     }
 }
 

@@ -60,7 +60,8 @@ fn said(journal: &mut Journal, before: &Verdict, after: &Verdict) {
 fn a_light_that_turns_is_one_line_with_its_story() {
     let green = judged(&Verdict::starting(at(0)), Phase::Ready, 0, at(1000));
     let red = judged(&green, Phase::Ready, 100, at(3500));
-    let recovered = judged(&red, Phase::Ready, 0, at(9000));
+    let recovering = judged(&red, Phase::Ready, 0, at(9000));
+    let recovered = judged(&recovering, Phase::Ready, 0, at(24_000));
     let lines = logged(|| {
         let mut journal = Journal::default();
         said(&mut journal, &green, &red);
@@ -74,7 +75,7 @@ fn a_light_that_turns_is_one_line_with_its_story() {
     });
     assert_eq!(lines[0], expected);
     assert_eq!(lines[1]["level"], "INFO");
-    assert_eq!((&lines[1]["to"], &lines[1]["lasted_seconds"]), (&json!("GREEN"), &json!(5.5)));
+    assert_eq!((&lines[1]["to"], &lines[1]["lasted_seconds"]), (&json!("GREEN"), &json!(20.5)));
     assert_eq!(lines.len(), 2);
 }
 

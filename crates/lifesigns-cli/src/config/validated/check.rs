@@ -12,7 +12,7 @@ use lifesigns_model::check::CheckPolicy;
 use lifesigns_model::dialect::Dialect;
 use lifesigns_model::policy;
 
-use super::{Api, Checks, values};
+use super::{Api, Checks, text, values};
 use crate::config::fault::{Fault, Place};
 use crate::config::reader::unknown_word;
 use crate::config::reference::checks::KINDS;
@@ -144,33 +144,33 @@ fn of_kind(name: &str, place: &Place, probe: &Probe, weigh: &mut Checks<'_>) -> 
     let made = match probe {
         Probe::Http(written) => http_check(name, place, written, &mut places, weigh)?,
         Probe::Tcp { address, banner } => {
-            let address = needed("address", address, place, weigh)?;
+            let address = needed("address", address.as_ref(), place, weigh)?;
             places.push(("address", address.place.clone()));
             let mut options = tcp::Options::new(address.value.as_str());
-            options.banner = text(banner);
+            options.banner = text(banner.as_ref());
             tcp::check(name, options)
         }
         Probe::Dns { name: asked, record_type, expect, server } => {
-            let asked = needed("name", asked, place, weigh)?;
+            let asked = needed("name", asked.as_ref(), place, weigh)?;
             places.push(("name", asked.place.clone()));
             let mut options = dns::Options::new(asked.value.as_str());
             if let Some(record_type) = record_type {
                 record_type.value.clone_into(&mut options.record_type);
             }
-            options.expect = text(expect);
-            options.server = text(server);
+            options.expect = text(expect.as_ref());
+            options.server = text(server.as_ref());
             dns::check(name, options)
         }
         Probe::Certificate(written) => certificate_check(name, place, written, weigh)?,
         Probe::Service(kind, written) => service_check(name, kind, place, written, &mut places, weigh)?,
         Probe::Sqlite { path, quick_check, query } => {
-            let mut options = sqlite::Options::new(needed_path("path", path, place, weigh)?);
+            let mut options = sqlite::Options::new(needed_path("path", path.as_ref(), place, weigh)?);
             options.quick_check = quick_check.as_ref().is_some_and(|at| at.value);
-            options.query = text(query);
+            options.query = text(query.as_ref());
             sqlite::check(name, options)
         }
         Probe::Disk(written) => {
-            let mut options = disk::Options::new(needed_path("path", &written.path, place, weigh)?);
+            let mut options = disk::Options::new(needed_path("path", written.path.as_ref(), place, weigh)?);
             let percent =
                 |written: &Option<At<u64>>, default| written.as_ref().map_or(default, |at| at.value as f64);
             options.warn_free_percent = percent(&written.warn_free_percent, options.warn_free_percent);
@@ -198,7 +198,7 @@ fn of_kind(name: &str, place: &Place, probe: &Probe, weigh: &mut Checks<'_>) -> 
             memory::check(name, options)
         }
         Probe::File { path, max_age_seconds, min_size_bytes } => {
-            let mut options = file::Options::new(needed_path("path", path, place, weigh)?);
+            let mut options = file::Options::new(needed_path("path", path.as_ref(), place, weigh)?);
             options.max_age = max_age_seconds.as_ref().map(|at| Duration::from_secs(at.value));
             options.min_size = values::number(min_size_bytes.as_ref(), 0);
             file::check(name, options)
@@ -224,7 +224,7 @@ fn http_check(
     places: &mut Vec<(&'static str, Place)>,
     weigh: &mut Checks<'_>,
 ) -> Option<Made> {
-    let url = needed("url", &written.url, place, weigh)?;
+    let url = needed("url", written.url.as_ref(), place, weigh)?;
     places.push(("url", url.place.clone()));
     let mut options = http::Options::new(url.value.as_str());
     if let Some(method) = &written.method {
@@ -243,7 +243,8 @@ fn http_check(
         places.push(("headers", header.place.clone()));
     }
     let names = ["bearer_token_env", "bearer_token_file"];
-    options.bearer_token = secret(names, &written.bearer_token_env, &written.bearer_token_file, weigh)?;
+    options.bearer_token =
+        secret(names, written.bearer_token_env.as_ref(), written.bearer_token_file.as_ref(), weigh).ok()?;
     options.redirects = values::number(written.redirects.as_ref(), 0) as u8;
     options.ca_file = written.ca_file.as_ref().map(|file| weigh.path(file));
     places.extend(written.ca_file.as_ref().map(|file| ("ca_file", file.place.clone())));
@@ -262,7 +263,7 @@ fn http_check(
             if let Some(codes) = &written.status {
                 answer.status = codes.iter().map(|code| status_range(code, weigh)).collect::<Option<_>>()?;
             }
-            answer.contains = text(&written.contains);
+            answer.contains = text(written.contains.as_ref());
             let pairs = written.json.iter().flatten();
             answer.json = pairs.map(|pair| json_pair(pair, weigh)).collect::<Option<_>>()?;
             http::Expect::Answer(answer)
@@ -320,7 +321,7 @@ fn certificate_check(
     };
     match &mut options.source {
         certificate::Source::Server { server_name, ca_file, .. } => {
-            *server_name = text(&written.server_name);
+            *server_name = text(written.server_name.as_ref());
             *ca_file = written.ca_file.as_ref().map(|file| weigh.path(file));
         }
         certificate::Source::File(_) => {
@@ -348,16 +349,17 @@ fn service_check(
     places: &mut Vec<(&'static str, Place)>,
     weigh: &mut Checks<'_>,
 ) -> Option<Made> {
-    let url = needed("url", &written.url, place, weigh)?;
+    let url = needed("url", written.url.as_ref(), place, weigh)?;
     places.push(("url", url.place.clone()));
     let mut server = Server::at(url.value.as_str());
     let names = ["password_env", "password_file"];
-    server.password = secret(names, &written.password_env, &written.password_file, weigh)?;
+    server.password =
+        secret(names, written.password_env.as_ref(), written.password_file.as_ref(), weigh).ok()?;
     server.tls = written.tls.as_ref().is_some_and(|at| at.value);
     places.extend(written.tls.as_ref().map(|tls| ("tls", tls.place.clone())));
     server.ca_file = written.ca_file.as_ref().map(|file| weigh.path(file));
     places.extend(written.ca_file.as_ref().map(|file| ("ca_file", file.place.clone())));
-    let subject = text(&written.subject);
+    let subject = text(written.subject.as_ref());
     if let Some(at) = &written.subject {
         places.extend(["query", "queue", "topic"].map(|option| (option, at.place.clone())));
     }
@@ -394,7 +396,7 @@ fn service_check(
 }
 
 fn command_check(name: &str, place: &Place, written: &wire::Command, weigh: &mut Checks<'_>) -> Option<Made> {
-    let mut options = command::Options::new(needed_path("program", &written.program, place, weigh)?);
+    let mut options = command::Options::new(needed_path("program", written.program.as_ref(), place, weigh)?);
     options.arguments = written.arguments.iter().flatten().map(|at| at.value.clone()).collect();
     for variable in written.environment.iter().flatten() {
         let (name, value) = match variable.value.split_once('=') {
@@ -426,15 +428,21 @@ fn command_check(name: &str, place: &Place, written: &wire::Command, weigh: &mut
     Some(command::check(name, options))
 }
 
-/// A secret from the environment or a file, if there is one. `None`: there is a fault.
+/// There is a fault, and it is among the others already.
+struct Told;
+
+/// A secret from the environment or a file, if there is one.
+///
+/// # Errors
+/// There is a fault, and it has been told.
 fn secret(
     [env_key, file_key]: [&str; 2],
-    variable: &Option<At<String>>,
-    file: &Option<At<String>>,
+    variable: Option<&At<String>>,
+    file: Option<&At<String>>,
     weigh: &mut Checks<'_>,
-) -> Option<Option<Secret>> {
+) -> Result<Option<Secret>, Told> {
     match (variable, file) {
-        (None, None) => Some(None),
+        (None, None) => Ok(None),
         (Some(variable), None) => {
             let value = weigh.surroundings.variable(&variable.value);
             if value.is_none() {
@@ -443,43 +451,40 @@ fn secret(
                     format!("`{env_key}`: the environment variable {} is not set", variable.value),
                 ));
             }
-            value.map(|value| Some(Secret::new(value)))
+            value.map(|value| Some(Secret::new(value))).ok_or(Told)
         }
         // An editor's line end is no part of a secret.
         (None, Some(file)) => {
-            weigh.read(file_key, file).map(|text| Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
+            let text = weigh.read(file_key, file).ok_or(Told)?;
+            Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
         }
         (Some(_), Some(file)) => {
             weigh.fault(
                 Fault::new(&file.place, format!("`{env_key}` and `{file_key}` say the same"))
                     .hint("keep one of them"),
             );
-            None
+            Err(Told)
         }
     }
 }
 
 fn needed<'w, T>(
     key: &str,
-    written: &'w Option<At<T>>,
+    written: Option<&'w At<T>>,
     place: &Place,
     weigh: &mut Checks<'_>,
 ) -> Option<&'w At<T>> {
     if written.is_none() {
         weigh.fault(Fault::new(place, format!("`{key}` is missing")));
     }
-    written.as_ref()
+    written
 }
 
 fn needed_path(
     key: &str,
-    written: &Option<At<String>>,
+    written: Option<&At<String>>,
     place: &Place,
     weigh: &mut Checks<'_>,
 ) -> Option<PathBuf> {
     needed(key, written, place, weigh).map(|path| weigh.path(path))
-}
-
-fn text(written: &Option<At<String>>) -> Option<String> {
-    written.as_ref().map(|at| at.value.clone())
 }

@@ -185,3 +185,32 @@ fn mosquitto() {
 fn clickhouse() {
     a_life(Kind::ClickHouse, "clickhouse");
 }
+
+#[test]
+fn what_a_command_has_started_ends_with_the_gateway() {
+    let (upstream, folder) = (Upstream::start(), tempfile::tempdir().unwrap());
+    let numbers = folder.path().join("numbers");
+    let text = format!(
+        "[gateway]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"memory\"\n\
+         [[api]]\nname = \"orders\"\nupstream = \"http://{}\"\n\
+         [[check]]\nname = \"slow\"\ntimeout_seconds = 300\n[check.command]\nprogram = \"/bin/sh\"\n\
+         arguments = [\"-c\", \"/bin/sleep 300 & echo $$ $! > {}; wait\"]\n",
+        upstream.address(),
+        numbers.display(),
+    );
+    let config = folder.path().join("lifesigns.toml");
+    fs::write(&config, text).unwrap();
+    let mut program = Program::start(&["run", "--config", config.to_str().unwrap()]);
+    let numbers = wait::until("the command to run", || {
+        let text = fs::read_to_string(&numbers).ok().filter(|text| text.ends_with('\n'))?;
+        Some(text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    });
+    assert_eq!(numbers.len(), 2);
+    program.signal("TERM");
+    assert!(program.ended().success());
+    // What has ended and is not yet buried by its parent has no memory map any more.
+    let runs = |number: &String| {
+        fs::read_to_string(format!("/proc/{number}/cmdline")).is_ok_and(|it| !it.is_empty())
+    };
+    wait::until("the command to end", || (!numbers.iter().any(runs)).then_some(()));
+}

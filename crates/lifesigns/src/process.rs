@@ -42,6 +42,9 @@ const CONCURRENT_READERS: usize = 2;
 /// How often whoever waits for the last exchange looks.
 const DRAINED_EVERY: Duration = Duration::from_millis(10);
 
+/// At the end, runs of checks that are under way get so long to be dropped, and to end what they have started.
+const CHECKS_END_WITHIN: Duration = Duration::from_millis(500);
+
 /// So many changes of a light are kept.
 const MAX_TRANSITIONS: usize = 100;
 
@@ -431,7 +434,9 @@ impl Lifesigns {
         self.process.checks.stop();
         self.process.stop.ask();
         self.enter(Phase::Stopped);
-        self.flush(patience)
+        let flushed = self.flush(patience);
+        self.process.checks.wait_for_end(CHECKS_END_WITHIN.min(patience));
+        flushed
     }
 
     fn enter(&self, phase: Phase) {

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lifesigns_model::check::{FailureKind, Report, Run};
 use lifesigns_model::histogram::Histogram;
@@ -79,6 +79,16 @@ impl Checks {
 
     pub(crate) fn stop(&self) {
         self.is_stopped.store(true, Ordering::Release);
+    }
+
+    /// Waits until the threads of a stopped scheduler have ended, at most `patience`: what a check has started is
+    /// ended when its run is dropped. Blocks the thread.
+    pub(crate) fn wait_for_end(self: &Arc<Checks>, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        // Each of these threads holds the checks; the process itself is the last who does.
+        while Arc::strong_count(self) > 1 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// A run begins now.

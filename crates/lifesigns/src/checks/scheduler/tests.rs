@@ -1,6 +1,5 @@
 use std::future::pending;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
 
 use lifesigns_model::check::Finding;
 use lifesigns_model::light::Light;
@@ -173,4 +172,6 @@ fn checks_that_keep_their_thread_to_themselves_are_found_and_the_others_go_on() 
     drop(guard);
     expect([None; 5]);
     checks.stop();
+    checks.wait_for_end(60 * SECOND);
+    assert_eq!(Arc::strong_count(&checks), 1, "all threads have ended");
 }

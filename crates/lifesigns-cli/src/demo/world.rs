@@ -10,7 +10,8 @@ use axum::Router;
 use lifesigns::model::route::Templates;
 use lifesigns::model::store::Retention;
 use lifesigns::model::verdict::Thresholds;
-use lifesigns::{Api, ApiOptions, Identity, Lifesigns, Scope, Token, TokenHash};
+use lifesigns::{Api, ApiOptions, Check, Identity, Lifesigns, Scope, Token, TokenHash};
+use lifesigns_checks::http;
 use lifesigns_gateway::{Config, Gateway, Route};
 use lifesigns_store::memory::MemoryStore;
 use lifesigns_store::sqlite::{Options as StoreOptions, SqliteStore};
@@ -32,6 +33,10 @@ const CUSTOMARY_POLLS: SocketAddr = loopback(4000);
 const CUSTOMARY_ADMIN: SocketAddr = loopback(9090);
 /// A free port on loopback.
 const ANY: SocketAddr = loopback(0);
+/// The service that fails.
+const PAYMENT: &str = "payment-service";
+/// The service that depends on it.
+const CHECKOUT: &str = "checkout-service";
 /// Seconds of traffic by which the lights are judged; short, so that a change is soon seen.
 pub(super) const WINDOW_SECONDS: u32 = 30;
 /// With the same seed the same is asked and answered, up to the order in which sockets are ready.
@@ -77,11 +82,13 @@ impl World {
         let polls = apis.add("polls", "/polls", polls_listener, polls_app)?;
         let templates = Templates::new(polls::ROUTES).map_err(not_started)?;
         apis.routes[0].templates = Some(templates);
+        let mut checks = Vec::new();
         for service in services::all(SEED) {
-            apis.add(service.name, service.prefix, listen_at(ANY).await?, service.app)?;
+            let address = apis.add(service.name, service.prefix, listen_at(ANY).await?, service.app)?;
+            checks.extend((service.name == PAYMENT).then(|| payment_check(address)).transpose()?);
         }
 
-        let lifesigns = gateway_lifesigns(folder.path(), &token, apis.options)?;
+        let lifesigns = gateway_lifesigns(folder.path(), &token, apis.options, checks)?;
         let gateway = bind(listen, apis.routes, &lifesigns)?;
         let (address, admin) = (gateway.local_addr().map_err(not_started)?, gateway.admin_addr());
         let (stop_gateway, gateway_stopped) = watch::channel(false);
@@ -177,12 +184,28 @@ fn polls_app(folder: &Path, token: &str) -> Result<(Router, Lifesigns), Problem>
     Ok((polls::router(database).layer(lifesigns.layer()), lifesigns))
 }
 
-fn gateway_lifesigns(folder: &Path, token: &str, apis: Vec<ApiOptions>) -> Result<Lifesigns, Problem> {
+/// What the checkout service depends on: the payment service must answer, and not by a failure of its own.
+fn payment_check(address: SocketAddr) -> Result<Check, Problem> {
+    let mut options = http::Options::new(format!("http://{address}/payments"));
+    options.expect =
+        http::Expect::Answer(http::AnswerWanted { status: vec![200..=499], ..Default::default() });
+    let check = http::check(PAYMENT, options).map_err(not_started)?;
+    Ok(check.every(Duration::from_secs(2)).timeout(Duration::from_secs(1)))
+}
+
+fn gateway_lifesigns(
+    folder: &Path,
+    token: &str,
+    apis: Vec<ApiOptions>,
+    checks: Vec<Check>,
+) -> Result<Lifesigns, Problem> {
     let store =
         SqliteStore::open(folder.join("lifesigns.db"), StoreOptions::default()).map_err(not_started)?;
     let builder =
         Lifesigns::builder("gateway").identity(identity()).store(Arc::new(store)).token(everything(token));
-    apis.into_iter().fold(builder, lifesigns::Builder::api).start().map_err(not_started)
+    let builder = apis.into_iter().fold(builder, lifesigns::Builder::api);
+    let builder = checks.into_iter().fold(builder, |builder, check| builder.check_for([CHECKOUT], check));
+    builder.start().map_err(not_started)
 }
 
 /// Binds the gateway where it is wanted, or where it customarily is. What is taken of the customary ports is

@@ -21,6 +21,9 @@ use crate::{
     upstream,
 };
 
+/// What is asked for while dependencies hang or are well.
+const PATHS: [&str; 3] = ["/health/status", "/readyz", "/health"];
+
 /// Dependencies of each subject whose latency is measured, and checks of them.
 const DEPENDENCIES: usize = 50;
 /// How long the checks may take to notice how the dependencies are.
@@ -183,7 +186,6 @@ fn compare_states(options: &Options, name: &str, subjects: &[(Process, SocketAdd
     for ((_, address), status) in subjects.iter().zip([200, 503]) {
         wait_for(*address, status).map_err(|error| format!("{name}: {error}"))?;
     }
-    const PATHS: [&str; 3] = ["/health/status", "/readyz", "/health"];
     let mut samples: [[Vec<(f64, f64)>; 2]; PATHS.len()] = Default::default();
     for round in 0..options.rounds {
         for (path, samples) in PATHS.into_iter().zip(&mut samples) {

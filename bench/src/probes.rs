@@ -31,9 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What a resource may answer whose dependencies may hang.
 const STATUSES: &[u16] = &[200, 500, 502, 503];
 
-/// Whose latency is measured.
-const PATHS: [&str; 3] = ["/health/status", "/readyz", "/health"];
-
 /// What to measure, and for how long.
 pub(crate) struct Options {
     lifesigns: PathBuf,

@@ -24,8 +24,8 @@
 //! | `/analytics/1.0/…/query` | any question about the traffic; takes a token and a store |
 //! | `/metrics` | Prometheus and OpenMetrics; takes a token |
 //!
-//! What it does *not* do: it makes no HTTP connection, knows no SQL, and starts one thread, which sleeps nearly all
-//! the time. A request for a cheap resource touches nothing but a snapshot in memory.
+//! What it does *not* do: it makes no HTTP connection and knows no SQL. It starts one thread, and two more where there are
+//! checks, which sleep nearly all the time. A request for a cheap resource touches nothing but a snapshot in memory.
 
 mod access;
 #[cfg(feature = "axum")]

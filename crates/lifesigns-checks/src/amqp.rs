@@ -19,7 +19,8 @@ use lifesigns::{Check, Report};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::BadOption;
-use crate::service::{self, Connection, Endpoint, Failure, Protocol, Server};
+use crate::failure::Failure;
+use crate::service::{self, Connection, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {
     example: "amqp://user@host:5672/vhost",

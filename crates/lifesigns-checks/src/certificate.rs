@@ -27,6 +27,7 @@ use x509_cert::der::Decode;
 
 use self::verifier::Recorder;
 use crate::BadOption;
+use crate::failure::Failure;
 use crate::network::Address;
 use crate::path::{absolute, failure_kind};
 
@@ -129,14 +130,10 @@ async fn of_server(
     let unexpected =
         |what: String| Report::fail(FailureKind::UnexpectedAnswer, format_args!("{address}: {what}"));
     let Some(certificate) = recorder.certificate() else {
-        let why = match handshake {
+        return Err(unexpected(match handshake {
             Ok(_) => "no certificate was shown".to_owned(),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                "the connection was closed".to_owned()
-            }
-            Err(error) => error.to_string(),
-        };
-        return Err(unexpected(format!("the TLS handshake failed: {why}")));
+            Err(error) => Failure::of_tls(&error).message,
+        }));
     };
     let validity = Validity::of(&certificate).map_err(|why| unexpected(why.to_owned()))?;
     let report = validity.judge(&address.to_string(), thresholds, SystemTime::now());

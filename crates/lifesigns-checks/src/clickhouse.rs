@@ -19,7 +19,8 @@ use lifesigns::{Check, Report};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::BadOption;
-use crate::service::{self, Endpoint, Failure, Protocol, Server};
+use crate::failure::{Failure, text};
+use crate::service::{self, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {
     example: "http://user@host:8123/database",
@@ -93,7 +94,7 @@ fn request(endpoint: &Endpoint, query: &str) -> Result<Request<Full<Bytes>>, Fai
     };
     // These headers are older than the password in `Authorization`, and take any text that a header can carry.
     let mut request = Request::post(target)
-        .header(header::HOST, endpoint.authority())
+        .header(header::HOST, endpoint.address.to_string())
         .header(header::USER_AGENT, "lifesigns")
         .header("X-ClickHouse-User", endpoint.user.as_deref().unwrap_or("default"));
     if endpoint.password.is_some() {
@@ -115,9 +116,7 @@ async fn judge(answer: Response<Incoming>, query: &str) -> Result<Report, Failur
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Bytes::new(),
         Err(error) => {
-            return Err(
-                Failure::of_sources(&*error).unwrap_or_else(|| Failure::unexpected(service::text(&*error)))
-            );
+            return Err(Failure::of_sources(&*error).unwrap_or_else(|| Failure::unexpected(text(&*error))));
         }
     };
     let text = String::from_utf8_lossy(&body);
@@ -153,5 +152,5 @@ fn failure(error: &hyper::Error) -> Failure {
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return Failure::closed();
     }
-    Failure::unexpected(service::text(error))
+    Failure::unexpected(text(error))
 }

@@ -142,7 +142,7 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
             };
             match client.ask(needs_body).await {
                 Ok(answer) => judge.judge(&answer),
-                Err(report) => report,
+                Err(failure) => failure.into(),
             }
         }
     }))

@@ -18,7 +18,8 @@ use rumqttc::mqttbytes::{self, QoS, valid_filter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::BadOption;
-use crate::service::{self, Connection, Endpoint, Failure, Protocol, Server};
+use crate::failure::Failure;
+use crate::service::{self, Connection, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {
     example: "mqtt://user@host:1883",

@@ -20,7 +20,8 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, OptsBuilder, SslOpts};
 use tokio::runtime;
 
-use crate::service::{self, Endpoint, Failure, Protocol, Server};
+use crate::failure::{Failure, text};
+use crate::service::{self, Endpoint, Protocol, Server};
 use crate::{BadOption, tls};
 
 const PROTOCOL: Protocol = Protocol {
@@ -51,8 +52,8 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
     let ca_file = options.server.ca_file.clone();
     let endpoint = Endpoint::new(options.server, &PROTOCOL)?;
     let mut login = OptsBuilder::default()
-        .ip_or_hostname(&*endpoint.host)
-        .tcp_port(endpoint.port)
+        .ip_or_hostname(&*endpoint.address.host)
+        .tcp_port(endpoint.address.port)
         .user(Some(endpoint.required_user(&PROTOCOL)?))
         .prefer_socket(false)
         // Otherwise the client asks the server for these two in a query of its own.
@@ -85,7 +86,7 @@ fn trust(ca_file: Option<PathBuf>) -> Result<SslOpts, BadOption> {
 }
 
 async fn run(endpoint: Arc<Endpoint>, login: OptsBuilder, query: Arc<str>) -> Result<Report, Failure> {
-    let addresses = endpoint.resolve().await?.iter().map(SocketAddr::ip).collect();
+    let addresses = endpoint.address.resolve().await?.iter().map(SocketAddr::ip).collect();
     let mut connection =
         Conn::new(login.resolved_ips(Some::<Vec<_>>(addresses))).await.map_err(|error| failure(&error))?;
     connection.query_drop(&*query).await.map_err(|error| failure(&error))?;
@@ -94,7 +95,7 @@ async fn run(endpoint: Arc<Endpoint>, login: OptsBuilder, query: Arc<str>) -> Re
 }
 
 fn failure(error: &Error) -> Failure {
-    let text = service::text(error);
+    let text = text(error);
     match error {
         // Access denied (to a database, for a user, to a table, to a column, without a password), host not allowed,
         // privilege missing.

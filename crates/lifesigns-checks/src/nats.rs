@@ -18,7 +18,8 @@ use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions};
 use lifesigns::{Check, Report};
 
 use crate::BadOption;
-use crate::service::{self, Endpoint, Failure, Protocol, Server};
+use crate::failure::{Failure, text};
+use crate::service::{self, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {
     example: "nats://user@host:4222",
@@ -57,7 +58,7 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
 
 async fn run(endpoint: Arc<Endpoint>) -> Result<Report, Failure> {
     // The client does the same again; but what it says of it could not be told from other errors.
-    endpoint.resolve().await?;
+    endpoint.address.resolve().await?;
     let mut options = ConnectOptions::new()
         .name("lifesigns")
         .connection_timeout(NEVER)
@@ -73,12 +74,12 @@ async fn run(endpoint: Arc<Endpoint>) -> Result<Report, Failure> {
     }
     // A connection counts as one only when the first PING has been answered.
     let client = options.connect(endpoint.url()).await.map_err(|error| failure(&error))?;
-    client.drain().await.map_err(|error| Failure::failed(service::text(&error)))?;
+    client.drain().await.map_err(|error| Failure::failed(text(&error)))?;
     Ok(Report::pass())
 }
 
 fn failure(error: &ConnectError) -> Failure {
-    let text = service::text(error);
+    let text = text(error);
     match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => Failure::denied(text),
         ConnectErrorKind::Dns => Failure::unreachable(text),

@@ -1,13 +1,14 @@
-//! Connections over TCP, and words for what goes wrong on them.
+//! Connections over TCP.
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use lifesigns::{FailureKind, Report};
+use lifesigns::FailureKind;
 use tokio::net::{TcpStream, lookup_host};
 
 use crate::BadOption;
+use crate::failure::Failure;
 
 /// Where a server listens.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,16 +44,22 @@ impl Address {
         Ok(Address { host: bare.unwrap_or(host).to_owned(), port })
     }
 
-    /// A connection to the first of its addresses that takes it.
-    pub(crate) async fn connect(&self) -> Result<TcpStream, Report> {
+    /// The addresses behind its name.
+    pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
         let unresolved = |why: &dyn fmt::Display| {
-            Report::fail(FailureKind::Unreachable, format_args!("{self}: the name does not resolve: {why}"))
+            Failure::unreachable(format!("the name `{}` does not resolve: {why}", self.host))
         };
-        let addresses = lookup_host((&*self.host, self.port)).await.map_err(|error| unresolved(&error))?;
+        let addresses: Vec<_> =
+            lookup_host((&*self.host, self.port)).await.map_err(|error| unresolved(&error))?.collect();
+        if addresses.is_empty() { Err(unresolved(&"it has no address")) } else { Ok(addresses) }
+    }
+
+    /// A connection to the first of its addresses that takes it.
+    pub(crate) async fn connect(&self) -> Result<TcpStream, Failure> {
         let mut refusals = Vec::new();
         let mut kind = FailureKind::Unreachable;
-        for address in addresses {
-            match TcpStream::connect(address).await {
+        for address in self.resolve().await? {
+            match open(address).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
                     if error.kind() == io::ErrorKind::PermissionDenied {
@@ -62,11 +69,15 @@ impl Address {
                 }
             }
         }
-        if refusals.is_empty() {
-            return Err(unresolved(&"it has no address"));
-        }
-        Err(Report::fail(kind, refusals.join("; ")))
+        Err(Failure { kind, message: refusals.join("; ") })
     }
+}
+
+/// What is sent is sent at once: checks wait for answers.
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 impl fmt::Display for Address {

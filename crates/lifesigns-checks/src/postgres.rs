@@ -23,7 +23,8 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Config, NoTls};
 
 use crate::BadOption;
-use crate::service::{self, Encryption, Endpoint, Failure, Protocol, Server};
+use crate::failure::{Failure, text};
+use crate::service::{self, Encryption, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {
     example: "postgres://user@host:5432/database",
@@ -67,7 +68,7 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
 }
 
 async fn run(endpoint: Arc<Endpoint>, config: Config, query: Arc<str>) -> Result<Report, Failure> {
-    let stream = endpoint.connect().await?;
+    let stream = endpoint.address.connect().await?;
     match endpoint.tls.clone() {
         Some(tls) => ask(&config, stream, Upgrade(tls), &query).await,
         None => ask(&config, stream, NoTls, &query).await,
@@ -97,7 +98,7 @@ where
 }
 
 fn failure(error: &tokio_postgres::Error, endpoint: &Endpoint) -> Failure {
-    let text = service::text(error);
+    let text = text(error);
     if let Some(state) = error.code() {
         // Class 28: invalid authorization specification.
         let is_denied = state.code().starts_with("28") || *state == SqlState::INSUFFICIENT_PRIVILEGE;

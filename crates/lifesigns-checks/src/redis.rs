@@ -14,7 +14,8 @@ use ::redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError}
 use lifesigns::{Check, Report};
 
 use crate::BadOption;
-use crate::service::{self, Endpoint, Failure, Protocol, Server};
+use crate::failure::{Failure, text};
+use crate::service::{self, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {
     example: "redis://user@host:6379/0",
@@ -78,7 +79,7 @@ async fn run(endpoint: Arc<Endpoint>, info: RedisConnectionInfo) -> Result<Repor
 }
 
 fn failure(error: &RedisError) -> Failure {
-    let text = service::text(error);
+    let text = text(error);
     if matches!(error.code(), Some("NOAUTH" | "NOPERM" | "WRONGPASS"))
         || error.kind() == ErrorKind::AuthenticationFailed
     {

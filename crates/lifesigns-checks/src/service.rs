@@ -1,10 +1,8 @@
 //! What checks of databases and brokers have in common: where the server is and who asks, a fresh connection for each
 //! run, and words for what went wrong.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,16 +10,15 @@ use lifesigns::{Check, Report};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::failure::Failure;
+use crate::network::Address;
 use crate::{BadOption, Secret};
 
-mod failure;
 mod url;
 
-pub(crate) use failure::{Failure, text};
 pub use url::ServerUrl;
 
 /// What is said of a failure is cut here, in characters.
@@ -75,8 +72,7 @@ pub(crate) struct Protocol {
 /// A server whose options have been found good.
 pub(crate) struct Endpoint {
     pub(crate) scheme: &'static str,
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub(crate) address: Address,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     /// Decoded, without the slash that it begins with.
@@ -106,36 +102,9 @@ pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<C: AsyncRead + AsyncWrite + Send + Unpin> Connection for C {}
 
 impl Endpoint {
-    /// The addresses behind its name.
-    pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
-        if let Ok(address) = self.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, self.port)]);
-        }
-        let unknown =
-            |why: &dyn fmt::Display| Failure::unreachable(format!("the name does not resolve: {why}"));
-        let addresses: Vec<_> =
-            lookup_host((&*self.host, self.port)).await.map_err(|error| unknown(&error))?.collect();
-        if addresses.is_empty() { Err(unknown(&"it has no address")) } else { Ok(addresses) }
-    }
-
-    /// A connection without TLS to the first address that takes it.
-    pub(crate) async fn connect(&self) -> Result<TcpStream, Failure> {
-        let mut refusals = Vec::new();
-        for address in self.resolve().await? {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    stream.set_nodelay(true).map_err(|error| Failure::of_io(&error))?;
-                    return Ok(stream);
-                }
-                Err(error) => refusals.push(format!("{address}: {error}")),
-            }
-        }
-        Err(Failure::unreachable(refusals.join("; ")))
-    }
-
     /// A connection, with TLS from its first byte where that is asked for.
     pub(crate) async fn open(&self) -> Result<Box<dyn Connection>, Failure> {
-        let stream = self.connect().await?;
+        let stream = self.address.connect().await?;
         let Some(tls) = self.tls.clone() else { return Ok(Box::new(stream)) };
         let stream = tls.handshake(stream).await.map_err(|error| Failure::of_tls(&error))?;
         Ok(Box::new(stream))
@@ -146,18 +115,9 @@ impl Endpoint {
         self.password.as_ref().map_or("", Secret::reveal)
     }
 
-    /// Host and port, as they stand in a URL.
-    pub(crate) fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
-
     /// Scheme, host and port.
     pub(crate) fn url(&self) -> String {
-        format!("{}://{}", self.scheme, self.authority())
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Refuses a path where the protocol has no use for one.

@@ -1,23 +1,21 @@
 //! One request over one new connection. Whatever there is of it ends when the future is dropped.
 
-use std::fmt::Display;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, LOCATION};
-use hyper::{Method, Response};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION};
+use hyper::{Method, Response, Uri};
 use hyper_util::rt::TokioIo;
-use lifesigns::{FailureKind, Report};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 
+use crate::failure::{Failure, text};
 use crate::network::Address;
 
 pub(super) struct Client {
@@ -51,7 +49,7 @@ impl Answer {
 }
 
 impl Client {
-    pub(super) async fn ask(&self, needs_body: bool) -> Result<Answer, Report> {
+    pub(super) async fn ask(&self, needs_body: bool) -> Result<Answer, Failure> {
         let mut url = self.url.clone();
         let mut left = self.redirects;
         loop {
@@ -67,14 +65,14 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, url: &Url, needs_body: bool) -> Result<Answer, Report> {
+    async fn exchange(&self, url: &Url, needs_body: bool) -> Result<Answer, Failure> {
         let Some((host, port)) = url.host().zip(url.port_or_known_default()) else {
-            return Err(Report::fail(FailureKind::Failed, "the URL has no host"));
+            return Err(Failure::failed("the URL has no host"));
         };
         let (host, name) = match host {
             Host::Domain(domain) => {
                 let name = ServerName::try_from(domain.to_owned());
-                (domain.to_owned(), name.map_err(|error| Report::fail(FailureKind::Failed, error))?)
+                (domain.to_owned(), name.map_err(|error| Failure::failed(error.to_string()))?)
             }
             Host::Ipv4(ip) => (ip.to_string(), ServerName::from(std::net::IpAddr::from(ip))),
             Host::Ipv6(ip) => (ip.to_string(), ServerName::from(std::net::IpAddr::from(ip))),
@@ -85,35 +83,33 @@ impl Client {
             return self.send(url, stream, needs_body).await;
         }
         let Some(tls) = &self.tls else {
-            return Err(Report::fail(FailureKind::Failed, "there is no TLS for this URL"));
+            return Err(Failure::failed("there is no TLS for this URL"));
         };
         match TlsConnector::from(Arc::clone(tls)).connect(name, stream).await {
             Ok(stream) => self.send(url, stream, needs_body).await,
-            Err(error) => Err(tls_failure(&address, &error)),
+            Err(error) => {
+                let failure = Failure::of_tls(&error);
+                Err(Failure { message: format!("{address}: {}", failure.message), ..failure })
+            }
         }
     }
 
-    async fn send<S>(&self, url: &Url, stream: S, needs_body: bool) -> Result<Answer, Report>
+    async fn send<S>(&self, url: &Url, stream: S, needs_body: bool) -> Result<Answer, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let broken = |what: &dyn Display| {
-            let place = &url[..Position::AfterPort];
-            Report::fail(FailureKind::UnexpectedAnswer, format_args!("{place}: {what}"))
+        let broken = |error: hyper::Error| {
+            Failure::unexpected(format!("{}: {}", &url[..Position::AfterPort], text(&error)))
         };
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&chain(&error)))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let mut request = hyper::Request::new(Full::new(Bytes::from(self.request.body.clone())));
         *request.method_mut() = self.request.method.clone();
-        *request.uri_mut() = url[Position::BeforePath..Position::AfterQuery]
-            .parse()
-            .map_err(|error| Report::fail(FailureKind::Failed, error))?;
+        let target = url[Position::BeforePath..Position::AfterQuery].parse::<Uri>();
+        *request.uri_mut() = target.map_err(|error| Failure::failed(error.to_string()))?;
         *request.headers_mut() = self.request.headers.clone();
         if !self.request.headers.contains_key(HOST) {
-            let host = url[Position::BeforeHost..Position::AfterPort].parse();
-            request
-                .headers_mut()
-                .insert(HOST, host.map_err(|error| Report::fail(FailureKind::Failed, error))?);
+            let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
+            request.headers_mut().insert(HOST, host.map_err(|error| Failure::failed(error.to_string()))?);
         }
         let exchange = async {
             let response = sender.send_request(request).await?;
@@ -125,7 +121,7 @@ impl Client {
             // What it has read is still handed over, and an error ends the exchange as well.
             _ = connection => exchange.await,
         };
-        answer.map_err(|error| broken(&chain(&error)))
+        answer.map_err(broken)
     }
 
     async fn receive(&self, response: Response<Incoming>, needs_body: bool) -> Result<Answer, hyper::Error> {
@@ -156,23 +152,4 @@ impl Client {
         }
         Ok(Some(read.into()))
     }
-}
-
-fn tls_failure(address: &Address, error: &io::Error) -> Report {
-    let what = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "closed the connection during the TLS handshake".to_owned(),
-        _ => format!("the TLS handshake failed: {error}"),
-    };
-    Report::fail(FailureKind::UnexpectedAnswer, format_args!("{address}: {what}"))
-}
-
-/// An error and its causes: hyper tells the interesting part in the cause.
-fn chain(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

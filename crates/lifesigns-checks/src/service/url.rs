@@ -7,6 +7,7 @@ use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
 use super::{Encryption, Endpoint, Protocol, Server};
+use crate::network::Address;
 use crate::{BadOption, Secret};
 
 /// Before a scheme, this makes it one that the URL standard has no rules of its own for. Otherwise the ports 80 and
@@ -105,8 +106,7 @@ impl Endpoint {
         };
         Ok(Endpoint {
             scheme,
-            host,
-            port,
+            address: Address { host, port },
             user: Some(user).filter(|user| !user.is_empty()),
             password: password(&url, server.password)?,
             path: decoded(url.path().strip_prefix('/').unwrap_or_default(), "path")?,

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
-use lifesigns::FailureKind;
+use lifesigns::{FailureKind, Report};
 
 /// Why a run failed.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Failure {
     /// Of a handshake that came to nothing.
     pub(crate) fn of_tls(error: &io::Error) -> Failure {
         let failure = Failure::of_io(error);
-        Failure { message: format!("no TLS: {}", failure.message), ..failure }
+        Failure { message: format!("the TLS handshake failed: {}", failure.message), ..failure }
     }
 
     /// Of an error that has one of input or output somewhere among its sources.
@@ -71,6 +71,12 @@ impl Failure {
             next = error.source();
         }
         None
+    }
+}
+
+impl From<Failure> for Report {
+    fn from(failure: Failure) -> Report {
+        Report::fail(failure.kind, failure.message)
     }
 }
 

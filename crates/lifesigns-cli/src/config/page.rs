@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::overrides::VARIABLES;
-use super::reference::{Key, Kind, SECTIONS, Section};
+use super::reference::{Key, Section, sections};
 
 const HEAD: &str = "\
 # Configuration
@@ -28,7 +28,7 @@ const EXAMPLE: &str = include_str!("../../../../examples/lifesigns.toml");
 /// The page, as Markdown.
 pub fn markdown() -> String {
     let mut page = format!("{HEAD}{EXAMPLE}```\n");
-    for section in SECTIONS {
+    for section in sections() {
         self::section(&mut page, section);
     }
     page.push_str("\n## Environment variables\n\n| variable | sets |\n|---|---|\n");
@@ -49,31 +49,24 @@ fn section(page: &mut String, section: &Section) {
     };
     let _ = write!(page, "\n## {title}\n\n{}\n\n", section.about);
     page.push_str("| key | type and range | default | example | |\n|---|---|---|---|---|\n");
-    for key in section.keys {
-        if !matches!(key.kind, Kind::Table | Kind::Tables) {
-            row(page, key);
-        }
+    for key in section.keys.iter().filter(|key| key.kind.section().is_none()) {
+        row(page, key);
     }
-    let tables: Vec<String> = section
-        .keys
-        .iter()
-        .filter(|key| matches!(key.kind, Kind::Table | Kind::Tables))
-        .map(|key| format!("`{}`", key.name))
-        .collect();
+    let tables: Vec<String> = section.tables().map(|(name, _)| format!("`{name}`")).collect();
     if !tables.is_empty() {
         let _ = write!(page, "\nTables in it: {}.\n", tables.join(", "));
     }
 }
 
 fn row(page: &mut String, key: &Key) {
-    let code = |text: &str| if text.is_empty() { "–".to_owned() } else { format!("`{text}`") };
+    let code = |value: Option<String>| value.map_or_else(|| "–".to_owned(), |value| format!("`{value}`"));
     let _ = writeln!(
         page,
         "| `{}` | {} | {} | {} | {} |",
         key.name,
         key.kind.documented(),
-        code(key.default),
-        code(key.example),
+        code(key.written_default()),
+        code(key.written_example()),
         key.about
     );
 }

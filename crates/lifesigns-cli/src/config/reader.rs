@@ -133,13 +133,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The table under `name`; where it is missing, an empty one.
-    pub fn table(
-        &mut self,
-        name: &'static str,
-        section: &'static Section,
-        faults: &mut Vec<Fault>,
-    ) -> Option<Reader<'a>> {
+    pub fn table(&mut self, name: &'static str, faults: &mut Vec<Fault>) -> Option<Reader<'a>> {
         let (key, found) = self.take(name)?;
+        let section = section_of(key);
         match &found.value {
             Value::Table(table) => Some(Reader::new(section, table, &found.place)),
             Value::List(_) => {
@@ -154,13 +150,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The tables of the list under `name`.
-    pub fn tables(
-        &mut self,
-        name: &'static str,
-        section: &'static Section,
-        faults: &mut Vec<Fault>,
-    ) -> Vec<Reader<'a>> {
+    pub fn tables(&mut self, name: &'static str, faults: &mut Vec<Fault>) -> Vec<Reader<'a>> {
         let Some((key, found)) = self.take(name) else { return Vec::new() };
+        let section = section_of(key);
         let list = match &found.value {
             Value::List(list) => list,
             Value::Table(_) => {
@@ -217,6 +209,13 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn section_of(key: &'static Key) -> &'static Section {
+    let Some(section) = key.kind.section() else {
+        unreachable!("{} is read as a table and documented as another kind", key.name)
+    };
+    section
+}
+
 /// A fault about a word that is none of `words`; it names the nearest.
 pub fn unknown_word(text: &str, place: &Place, what: &str, words: &[&str]) -> Fault {
     Fault::new(place, format!("{what} does not know `{text}`")).hint(match nearest(text, words) {
@@ -262,10 +261,9 @@ fn wrong_kind<T>(key: &Key, found: &At<Value>, faults: &mut Vec<Fault>) -> Optio
         &found.place,
         format!("`{}` must be {}, but this is {}", key.name, key.kind.expected(), found.value.kind()),
     );
-    faults.push(if key.example.is_empty() {
-        fault
-    } else {
-        fault.hint(format!("for example `{} = {}`", key.name, key.example))
+    faults.push(match key.written_example() {
+        Some(example) => fault.hint(format!("for example `{} = {example}`", key.name)),
+        None => fault,
     });
     None
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::reference::{Kind, SECTIONS};
+use super::reference::{Key, sections};
 use super::validated::{Mount, Process};
 use super::*;
 use crate::printer::Printer;
@@ -323,7 +323,7 @@ fn is_of_checks_or_groups(header: &str) -> bool {
 #[test]
 fn documented_defaults_are_the_defaults() {
     let mut text = String::new();
-    for section in SECTIONS {
+    for section in sections() {
         let header = match section.header {
             "[resources.RESOURCE]" => "[resources.readyz]",
             // There are none unless something is written that has no default.
@@ -333,9 +333,9 @@ fn documented_defaults_are_the_defaults() {
         };
         let _ = writeln!(text, "{header}");
         for key in section.keys {
-            let value = if key.name == "upstream" { key.example } else { key.default };
+            let value = if key.name == "upstream" { key.written_example() } else { key.written_default() };
             let is_own_name = section.header.is_empty() && key.name == "name";
-            if !value.is_empty() && !is_own_name {
+            if let Some(value) = value.filter(|_| !is_own_name) {
                 let _ = writeln!(text, "{} = {value}", key.name);
             }
         }
@@ -351,12 +351,12 @@ fn documented_defaults_are_the_defaults() {
 
 #[test]
 fn every_documented_example_is_right() {
-    for section in SECTIONS {
+    for section in sections() {
         for key in section.keys {
-            let line = format!("{} = {}", key.name, key.example);
+            let Some(example) = key.written_example() else { continue };
+            let line = format!("{} = {example}", key.name);
             let hash = "hash = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"";
             let text = match (section.header, key.kind) {
-                (_, Kind::Table | Kind::Tables) => continue,
                 (header, _) if is_of_checks_or_groups(header) => continue,
                 ("", _) => format!("{line}\n{ONE_API}"),
                 ("[[api]]", _) if key.name == "upstream" => format!("[[api]]\n{line}"),
@@ -441,11 +441,11 @@ proptest! {
 
 /// Lines as people could write them: known headers and keys with values of any kind.
 fn line() -> impl Strategy<Value = String> {
-    let headers: Vec<&str> = SECTIONS.iter().map(|section| section.header).collect();
-    let keys: Vec<&str> = SECTIONS.iter().flat_map(|section| section.keys).map(|key| key.name).collect();
-    let examples: Vec<&str> =
-        SECTIONS.iter().flat_map(|section| section.keys).map(|key| key.example).collect();
-    let odd = vec![
+    let headers: Vec<&str> = sections().iter().map(|section| section.header).collect();
+    let every_key = || sections().into_iter().flat_map(|section| section.keys);
+    let keys: Vec<&str> = every_key().map(|key| key.name).collect();
+    let examples: Vec<String> = every_key().filter_map(Key::written_example).collect();
+    let odd = [
         "",
         "-1",
         "1e400",
@@ -457,8 +457,9 @@ fn line() -> impl Strategy<Value = String> {
         "1979-05-27",
         "{a.b = {}}",
         "0x7fffffffffffffffff",
-    ];
-    let value = prop_oneof![prop::sample::select(examples), prop::sample::select(odd)];
+    ]
+    .map(str::to_owned);
+    let value = prop_oneof![prop::sample::select(examples), prop::sample::select(odd.to_vec())];
     prop_oneof![
         1 => prop::sample::select(headers).prop_map(str::to_owned),
         3 => (prop::sample::select(keys), value).prop_map(|(key, value)| format!("{key} = {value}")),

@@ -200,50 +200,17 @@ pub fn read(root: &At<Table>, faults: &mut Vec<Fault>) -> Document {
         organization: top.text("organization", faults),
         environment: top.text("environment", faults),
         instance: top.text("instance", faults),
-        gateway: top
-            .table("gateway", &reference::GATEWAY, faults)
-            .map(|r| gateway(r, faults))
-            .unwrap_or_default(),
-        store: top.table("store", &reference::STORE, faults).map(|r| store(r, faults)).unwrap_or_default(),
-        limits: top
-            .table("limits", &reference::LIMITS, faults)
-            .map(|r| limits(r, faults))
-            .unwrap_or_default(),
-        verdict: top
-            .table("verdict", &reference::VERDICT, faults)
-            .map(|r| verdict(r, faults))
-            .unwrap_or_default(),
-        objective: top
-            .table("objective", &reference::OBJECTIVE, faults)
-            .map(|r| objective(r, faults))
-            .unwrap_or_default(),
-        log: top
-            .table("log", &reference::push::LOG, faults)
-            .map(|r| push::log(r, faults))
-            .unwrap_or_default(),
-        otlp: top
-            .table("otlp", &reference::push::OTLP, faults)
-            .map(|r| push::otlp(r, faults))
-            .unwrap_or_default(),
-        resources: top
-            .table("resources", &reference::RESOURCES, faults)
-            .map(|r| resources(r, faults))
-            .unwrap_or_default(),
-        tokens: top
-            .tables("token", &reference::TOKEN, faults)
-            .into_iter()
-            .map(|reader| token(reader, faults))
-            .collect(),
-        apis: top
-            .tables("api", &reference::API, faults)
-            .into_iter()
-            .map(|reader| api(reader, faults))
-            .collect(),
-        checks: top
-            .tables("check", &reference::checks::CHECK, faults)
-            .into_iter()
-            .map(|reader| check::check(reader, faults))
-            .collect(),
+        gateway: top.table("gateway", faults).map(|r| gateway(r, faults)).unwrap_or_default(),
+        store: top.table("store", faults).map(|r| store(r, faults)).unwrap_or_default(),
+        limits: top.table("limits", faults).map(|r| limits(r, faults)).unwrap_or_default(),
+        verdict: top.table("verdict", faults).map(|r| verdict(r, faults)).unwrap_or_default(),
+        objective: top.table("objective", faults).map(|r| objective(r, faults)).unwrap_or_default(),
+        log: top.table("log", faults).map(|r| push::log(r, faults)).unwrap_or_default(),
+        otlp: top.table("otlp", faults).map(|r| push::otlp(r, faults)).unwrap_or_default(),
+        resources: top.table("resources", faults).map(|r| resources(r, faults)).unwrap_or_default(),
+        tokens: top.tables("token", faults).into_iter().map(|reader| token(reader, faults)).collect(),
+        apis: top.tables("api", faults).into_iter().map(|reader| api(reader, faults)).collect(),
+        checks: top.tables("check", faults).into_iter().map(|reader| check::check(reader, faults)).collect(),
     };
     top.finish(faults);
     document.whole = faults.len() == before;
@@ -336,10 +303,7 @@ fn resources(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Resources {
         allowed_origins: reader.list("allowed_origins", faults),
         client_id_headers: reader.list("client_id_headers", faults),
         each: reference::RESOURCE_NAMES.map(|name| {
-            reader
-                .table(name, &reference::RESOURCE, faults)
-                .map(|reader| resource(reader, faults))
-                .unwrap_or_default()
+            reader.table(name, faults).map(|reader| resource(reader, faults)).unwrap_or_default()
         }),
     };
     reader.finish(faults);
@@ -388,31 +352,16 @@ fn api(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Api {
         strip_prefix: reader.switch("strip_prefix", faults),
         keep_host: reader.switch("keep_host", faults),
         openapi: reader.text("openapi", faults),
-        identity: reader
-            .table("identity", &reference::API_IDENTITY, faults)
-            .map(|r| identity(r, faults))
-            .unwrap_or_default(),
-        process: reader
-            .table("process", &reference::API_PROCESS, faults)
-            .map(|r| process(r, faults))
-            .unwrap_or_default(),
-        verdict: reader
-            .table("verdict", &reference::API_VERDICT, faults)
-            .map(|r| verdict(r, faults))
-            .unwrap_or_default(),
-        objective: reader
-            .table("objective", &reference::API_OBJECTIVE, faults)
-            .map(|r| objective(r, faults))
-            .unwrap_or_default(),
+        identity: reader.table("identity", faults).map(|r| identity(r, faults)).unwrap_or_default(),
+        process: reader.table("process", faults).map(|r| process(r, faults)).unwrap_or_default(),
+        verdict: reader.table("verdict", faults).map(|r| verdict(r, faults)).unwrap_or_default(),
+        objective: reader.table("objective", faults).map(|r| objective(r, faults)).unwrap_or_default(),
         route_groups: reader
-            .tables("route_group", &reference::API_ROUTE_GROUP, faults)
+            .tables("route_group", faults)
             .into_iter()
             .map(|reader| route_group(reader, faults))
             .collect(),
-        resources: reader
-            .table("resources", &reference::RESOURCES, faults)
-            .map(|r| resources(r, faults))
-            .unwrap_or_default(),
+        resources: reader.table("resources", faults).map(|r| resources(r, faults)).unwrap_or_default(),
     };
     reader.finish(faults);
     api.whole = faults.len() == before;
@@ -428,7 +377,7 @@ fn route_group(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> RouteGroup {
         routes: reader.list("routes", faults),
         critical: reader.switch("critical", faults),
         verdict: reader
-            .table("verdict", &reference::API_ROUTE_GROUP_VERDICT, faults)
+            .table("verdict", faults)
             .map(|mut reader| {
                 let verdict = thresholds(&mut reader, faults);
                 reader.finish(faults);

@@ -9,13 +9,9 @@ pub const LOG: Section = Section {
     keys: LOG_KEYS,
 };
 
-const LOG_KEYS: &[Key] = &[key(
-    "format",
-    Kind::Choice(&crate::logging::Format::NAMES),
-    "\"text\"",
-    "\"json\"",
-    "For people, or one JSON object on each line.",
-)];
+const LOG_KEYS: &[Key] = &[key("format", Kind::Choice(&crate::logging::Format::NAMES), "json")
+    .default("text")
+    .about("For people, or one JSON object on each line.")];
 
 /// `[otlp]`
 pub const OTLP: Section = Section {
@@ -25,61 +21,24 @@ pub const OTLP: Section = Section {
 };
 
 const OTLP_KEYS: &[Key] = &[
-    key(
-        "enabled",
-        Kind::Switch,
-        "",
-        "true",
-        "Whether anything is pushed. Without it: if there is an `endpoint`.",
-    ),
-    key(
-        "endpoint",
-        Kind::Url,
-        "",
-        "\"https://collector.example.com:4318\"",
-        "The collector, `http://` or `https://`; `/v1/metrics` is added. Without it, where `enabled`: `http://localhost:4318`.",
-    ),
-    key(
-        "headers",
-        Kind::List,
-        "[]",
-        "[\"x-scope-orgid: polls\"]",
-        "Headers of each request that are no secrets: name, colon, value.",
-    ),
-    key(
-        "headers_file",
-        Kind::File,
-        "",
-        "\"/run/secrets/otlp-headers\"",
-        "File with more headers, one on each line: `authorization: Bearer …`.",
-    ),
-    key(
-        "headers_env",
-        Kind::Text,
-        "",
-        "\"COLLECTOR_HEADERS\"",
-        "Name of an environment variable with more headers: `name=value,name=value`, percent-encoded.",
-    ),
-    key("interval_seconds", number(1, DAY_SECONDS), "60", "15", "From one push to the next."),
-    key(
-        "timeout_seconds",
-        number(1, 300),
-        "10",
-        "5",
-        "How long one request may take. One that failed is sent again until the next push is due.",
-    ),
-    key(
-        "compression",
-        Kind::Choice(&["none", "gzip"]),
-        "\"none\"",
-        "\"gzip\"",
-        "Whether requests are compressed.",
-    ),
-    key(
-        "ca_file",
-        Kind::File,
-        "",
-        "\"/etc/ssl/collector-ca.pem\"",
-        "Certificate authorities to trust besides the system's, PEM.",
-    ),
+    key("enabled", Kind::Switch, "true")
+        .about("Whether anything is pushed. Without it: if there is an `endpoint`."),
+    key("endpoint", Kind::Url, "https://collector.example.com:4318")
+        .about("The collector, `http://` or `https://`; `/v1/metrics` is added. Without it, where `enabled`: `http://localhost:4318`."),
+    key("headers", Kind::List, "[\"x-scope-orgid: polls\"]")
+        .default("[]")
+        .about("Headers of each request that are no secrets: name, colon, value."),
+    key("headers_file", Kind::File, "/run/secrets/otlp-headers")
+        .about("File with more headers, one on each line: `authorization: Bearer …`."),
+    key("headers_env", Kind::Text, "COLLECTOR_HEADERS")
+        .about("Name of an environment variable with more headers: `name=value,name=value`, percent-encoded."),
+    key("interval_seconds", number(1, DAY_SECONDS), "15").default("60").about("From one push to the next."),
+    key("timeout_seconds", number(1, 300), "5")
+        .default("10")
+        .about("How long one request may take. One that failed is sent again until the next push is due."),
+    key("compression", Kind::Choice(&["none", "gzip"]), "gzip")
+        .default("none")
+        .about("Whether requests are compressed."),
+    key("ca_file", Kind::File, "/etc/ssl/collector-ca.pem")
+        .about("Certificate authorities to trust besides the system's, PEM."),
 ];

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lifesigns_model::verdict::Thresholds;
 
 use super::*;
-use crate::config::reference::checks::{CHECK, KINDS};
+use crate::config::reference::checks::{CHECK, kinds};
 
 /// What a table of this kind cannot do without.
 fn required(kind: &str) -> &'static [(&'static str, &'static str)] {
@@ -59,20 +59,22 @@ fn read_check(text: &str) -> Settings {
 
 #[test]
 fn every_documented_example_of_a_check_is_right() {
-    for (kind, section) in KINDS {
+    for (kind, section) in kinds() {
         for key in section.keys {
             // An authority's file is read when the check is set up, from the machine that the test runs on.
             if key.name != "ca_file" {
-                let settings = read_check(&with_line(kind, key.name, key.example));
+                let example = key.written_example().unwrap();
+                let settings = read_check(&with_line(kind, key.name, &example));
                 assert_eq!(settings.checks.len(), 1);
             }
         }
     }
-    for key in CHECK.keys.iter().filter(|key| !matches!(key.kind, Kind::Table | Kind::Tables)) {
+    for key in CHECK.keys {
+        let Some(example) = key.written_example() else { continue };
         let (name, line) = match key.name {
-            "name" => (String::new(), format!("name = {}", key.example)),
+            "name" => (String::new(), format!("name = {example}")),
             "apis" => ("name = \"a\"".to_owned(), "apis = [\"lifesigns\"]".to_owned()),
-            _ => ("name = \"a\"".to_owned(), format!("{} = {}", key.name, key.example)),
+            _ => ("name = \"a\"".to_owned(), format!("{} = {example}", key.name)),
         };
         read_check(&format!("{ONE_API}[[check]]\n{name}\n{line}\n[check.tcp]\naddress = \"127.0.0.1:25\"\n"));
     }
@@ -80,10 +82,11 @@ fn every_documented_example_of_a_check_is_right() {
 
 #[test]
 fn documented_defaults_of_checks_are_the_defaults() {
-    for (kind, section) in KINDS {
+    for (kind, section) in kinds() {
         let left_out = format!("{:#?}", read_check(&with_line(kind, "", "")).checks);
-        for key in section.keys.iter().filter(|key| !key.default.is_empty()) {
-            let written = format!("{:#?}", read_check(&with_line(kind, key.name, key.default)).checks);
+        for key in section.keys {
+            let Some(default) = key.written_default() else { continue };
+            let written = format!("{:#?}", read_check(&with_line(kind, key.name, &default)).checks);
             assert_eq!(written, left_out, "{kind} {}", key.name);
         }
     }
@@ -92,8 +95,9 @@ fn documented_defaults_of_checks_are_the_defaults() {
             "{ONE_API}[[check]]\nname = \"a\"\n{line}\n[check.tcp]\naddress = \"127.0.0.1:25\"\n"
         ))
     };
-    for key in CHECK.keys.iter().filter(|key| !key.default.is_empty()) {
-        let written = tcp(&format!("{} = {}", key.name, key.default));
+    for key in CHECK.keys {
+        let Some(default) = key.written_default() else { continue };
+        let written = tcp(&format!("{} = {default}", key.name));
         assert_eq!(written.checks[0].check.policy(), tcp("").checks[0].check.policy(), "{}", key.name);
     }
 }

@@ -15,7 +15,7 @@ use lifesigns_model::policy;
 use super::{Api, Checks, text, values};
 use crate::config::fault::{Fault, Place};
 use crate::config::reader::unknown_word;
-use crate::config::reference::checks::KINDS;
+use crate::config::reference::checks::kinds;
 use crate::config::tree::At;
 use crate::config::wire::check::{self as wire, Probe, Service};
 
@@ -86,7 +86,7 @@ fn counted(entry: &wire::Check, apis: &[Api], weigh: &mut Checks<'_>) -> Option<
 }
 
 fn one(entry: &wire::Check, name: &str, weigh: &mut Checks<'_>) -> Option<Check> {
-    let kinds = KINDS.map(|(kind, _)| kind).join(", ");
+    let kinds = kinds().map(|(kind, _)| kind).collect::<Vec<_>>().join(", ");
     match entry.probes.as_slice() {
         [] => {
             weigh.missing(

@@ -3,7 +3,7 @@
 use super::Optional;
 use crate::config::fault::{Fault, Place};
 use crate::config::reader::Reader;
-use crate::config::reference::checks::KINDS;
+use crate::config::reference::checks::kinds;
 use crate::config::tree::At;
 
 /// `[[check]]`
@@ -144,8 +144,8 @@ pub fn check(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Check {
         affected_endpoints: reader.list("affected_endpoints", faults),
         probes: Vec::new(),
     };
-    for (kind, section) in KINDS {
-        if let Some(table) = reader.table(kind, section, faults) {
+    for (kind, _) in kinds() {
+        if let Some(table) = reader.table(kind, faults) {
             check.probes.push((table.place.clone(), probe(kind, table, faults)));
         }
     }

@@ -30,7 +30,7 @@ pub fn from_file(path: &Path, surroundings: &dyn Surroundings) -> Result<Setting
             .hint("give the file's name, or write one: docs/configuration.md begins with an example");
         Faults::new(None, vec![fault])
     })?;
-    let source = Source { name: path.display().to_string(), text };
+    let source = Source::new(path.display().to_string(), text);
     let folder = path.parent().unwrap_or(Path::new(""));
     from_text(source, folder, surroundings)
 }

@@ -47,6 +47,8 @@ pub struct Source {
     pub name: String,
     /// Its content.
     pub text: String,
+    /// Where each line begins: a large file may have a fault in every one.
+    line_starts: Vec<usize>,
 }
 
 /// Everything that is wrong with one configuration; never empty.
@@ -87,16 +89,24 @@ pub struct Excerpt<'a> {
 }
 
 impl Source {
+    /// The text of the file with this name.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Source {
+        let text = text.into();
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Source { name: name.into(), text, line_starts }
+    }
+
     /// The line that `span` starts in. A span outside the text is taken to its nearest character.
     pub fn excerpt(&self, span: &Range<usize>) -> Excerpt<'_> {
         let text = self.text.as_str();
         let is_boundary = |at: &usize| text.is_char_boundary(*at);
         let start = (0..=span.start.min(text.len())).rev().find(is_boundary).unwrap_or(0);
-        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line = self.line_starts.partition_point(|line_start| *line_start <= start);
+        let line_start = self.line_starts[line - 1];
         let line_end = text[start..].find('\n').map_or(text.len(), |length| start + length);
         let end = (span.end.max(start)..line_end).find(is_boundary).unwrap_or(line_end);
         Excerpt {
-            line: text[..line_start].matches('\n').count() + 1,
+            line,
             column: text[line_start..start].chars().count() + 1,
             before: &text[line_start..start],
             faulty: &text[start..end],
@@ -111,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_excerpt_is_the_line_the_span_starts_in() {
-        let source = Source { name: "a.toml".to_owned(), text: "one\ntwö = 3\r\nfour".to_owned() };
+        let source = Source::new("a.toml", "one\ntwö = 3\r\nfour");
         let check = |span: Range<usize>, line, column, before: &str, faulty: &str, after: &str| {
             assert_eq!(source.excerpt(&span), Excerpt { line, column, before, faulty, after }, "{span:?}");
         };

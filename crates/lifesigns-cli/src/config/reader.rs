@@ -224,10 +224,17 @@ pub fn unknown_word(text: &str, place: &Place, what: &str, words: &[&str]) -> Fa
     })
 }
 
+/// With more words than this, none is suggested.
+const MOST_COMPARED: usize = 1000;
+
+/// Of so many words a reader gets an idea of what is known.
+const MOST_LISTED: usize = 30;
+
 /// The word that was most likely meant.
 fn nearest<'w>(written: &str, words: &[&'w str]) -> Option<&'w str> {
-    // Longer than any word could be, even misspelt; comparing takes time that grows with the product.
-    if written.len() > 64 {
+    // Longer than any word could be, even misspelt; comparing takes time that grows with the product. And with so many
+    // words, such as the names of all APIs, every name of every check might be compared with every other.
+    if written.len() > 64 || words.len() > MOST_COMPARED {
         return None;
     }
     let written = written.to_lowercase().replace('-', "_");
@@ -240,8 +247,11 @@ fn nearest<'w>(written: &str, words: &[&'w str]) -> Option<&'w str> {
 }
 
 fn one_of(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    quoted.join(", ")
+    let quoted: Vec<String> = words.iter().take(MOST_LISTED).map(|word| format!("`{word}`")).collect();
+    match words.len().saturating_sub(MOST_LISTED) {
+        0 => quoted.join(", "),
+        left_out => format!("{} and {left_out} more", quoted.join(", ")),
+    }
 }
 
 fn check_text(text: &str, place: &Place, key: &Key, faults: &mut Vec<Fault>) -> Option<At<String>> {

@@ -47,7 +47,7 @@ impl Surroundings for Pretended {
 const ONE_API: &str = "[[api]]\nupstream = \"http://127.0.0.1:3000\"\n";
 
 fn read_in(text: &str, surroundings: &Pretended) -> Result<Settings, Faults> {
-    let source = Source { name: "lifesigns.toml".to_owned(), text: text.to_owned() };
+    let source = Source::new("lifesigns.toml", text);
     from_text(source, Path::new("/etc/lifesigns"), surroundings)
 }
 

@@ -239,6 +239,9 @@ impl Checks<'_> {
     }
 }
 
+/// What a process is called that was given no name.
+const DEFAULT_NAME: &str = "lifesigns";
+
 /// Weighs a document. `None` when there are faults.
 pub fn validate(
     document: &wire::Document,
@@ -256,9 +259,9 @@ pub fn validate(
     let otlp = otlp::otlp(&document.otlp, &mut checks);
     let objective = objective::objective(None, "[objective]", &document.objective, &mut checks);
     let apis = api::apis(document, thresholds, objective, &resources, &mut checks);
-    let dependencies = check::checks(&document.checks, &apis, &mut checks);
+    let dependencies = check::checks(document, &mut checks);
     let settings = Settings {
-        name: document.name.as_ref().map_or_else(|| "lifesigns".to_owned(), |name| name.value.clone()),
+        name: document.name.as_ref().map_or(DEFAULT_NAME, |name| &name.value).to_owned(),
         organization: text(document.organization.as_ref()),
         environment: text(document.environment.as_ref()),
         instance: text(document.instance.as_ref()),

@@ -148,6 +148,22 @@ fn bad_checks_are_told() {
 }
 
 #[test]
+fn every_name_that_no_api_bears_is_told_beside_other_faults() {
+    let mut text = "[[api]]\nname = \"polls\"\nupstream = \"ftp://127.0.0.1\"\n".to_owned();
+    for (name, api) in [("a", "polls"), ("b", "pols"), ("c", "colour")] {
+        let _ = write!(text, "[[check]]\nname = \"{name}\"\napis = [\"{api}\"]\n[check.memory]\n");
+    }
+    let faults = read(&text).unwrap_err().list;
+    let messages: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+    let expected = [
+        "`upstream` does not begin with http://",
+        "`apis` does not know `pols`",
+        "`apis` does not know `colour`",
+    ];
+    assert_eq!(messages, expected);
+}
+
+#[test]
 fn groups_of_routes_are_judged_as_the_api_unless_they_say_otherwise() {
     let settings = read(&format!(
         "{ONE_API}[api.verdict]\namber_failed_share = 0.1\n\

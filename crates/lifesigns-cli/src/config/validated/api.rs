@@ -1,5 +1,8 @@
 //! APIs: each can be told from the others, and each can be reached.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
 use lifesigns::{Exposure, ProcessSource, ResourceKind, RouteGroup, Settings as ResourceSettings};
 use lifesigns_gateway::Upstream;
 use lifesigns_model::identity::Identity;
@@ -7,7 +10,7 @@ use lifesigns_model::objective::Objective;
 use lifesigns_model::route::Templates;
 use lifesigns_model::verdict::Thresholds;
 
-use super::{Api, Checks, Mount, Process, objective, resources, text, values};
+use super::{Api, Checks, DEFAULT_NAME, Mount, Process, objective, resources, text, values};
 use crate::config::fault::{Fault, Place};
 use crate::config::openapi;
 use crate::config::tree::At;
@@ -116,8 +119,12 @@ fn name(api: &wire::Api, document: &wire::Document, checks: &mut Checks<'_>) -> 
         );
         return None;
     }
-    let name = api.name.as_ref().or(document.name.as_ref());
-    Some(name.map_or_else(|| "lifesigns".to_owned(), |name| name.value.clone()))
+    Some(called(api, document).to_owned())
+}
+
+/// What an API is called; one without a name is called as the process.
+pub(super) fn called<'d>(api: &'d wire::Api, document: &'d wire::Document) -> &'d str {
+    api.name.as_ref().or(document.name.as_ref()).map_or(DEFAULT_NAME, |name| &name.value)
 }
 
 fn upstream(api: &wire::Api, checks: &mut Checks<'_>) -> Option<Upstream> {
@@ -182,46 +189,44 @@ fn mount_host(host: &At<String>, checks: &mut Checks<'_>) -> Option<String> {
 
 /// No two names and no two mounts may be the same.
 fn no_two_alike(document: &wire::Document, checks: &mut Checks<'_>) {
-    let mut seen: Vec<&wire::Api> = Vec::with_capacity(document.apis.len());
+    let mut names = HashSet::with_capacity(document.apis.len());
+    let mut mounts: HashMap<_, &wire::Api> = HashMap::with_capacity(document.apis.len());
     for api in &document.apis {
         if let Some(name) = &api.name
-            && seen.iter().any(|other| value(other.name.as_ref()) == Some(name.value.as_str()))
+            && !names.insert(name.value.as_str())
         {
             checks.fault(
                 Fault::new(&name.place, format!("there are two APIs named `{}`", name.value))
                     .hint("their figures would be mixed; give each a name of its own"),
             );
         }
-        if let Some(other) = seen.iter().find(|other| mount_key(other) == mount_key(api)) {
-            let place = api.path.as_ref().or(api.host.as_ref()).map_or(&api.place, |at| &at.place);
-            let (_, requests) = mount_key(api);
-            let other = value(other.name.as_ref())
-                .map_or_else(|| "another API".to_owned(), |name| format!("`{name}`"));
-            checks.fault(
-                Fault::new(place, format!("{requests} are for {other} already"))
-                    .hint("give each API but one a `path` or a `host` of its own"),
-            );
+        match mounts.entry(mount_key(api)) {
+            Entry::Vacant(free) => {
+                free.insert(api);
+            }
+            Entry::Occupied(taken) => checks.fault(same_mount(api, taken.get(), taken.key())),
         }
-        seen.push(api);
     }
 }
 
-fn value(at: Option<&At<String>>) -> Option<&str> {
-    at.map(|at| at.value.as_str())
+fn same_mount(api: &wire::Api, other: &wire::Api, (host, path): &(String, &str)) -> Fault {
+    let requests = match (host.as_str(), *path) {
+        ("", "") => "requests without a `path` or `host` of their own".to_owned(),
+        ("", path) => format!("requests under {path}"),
+        (host, "") => format!("requests to {host}"),
+        (host, path) => format!("requests to {host} under {path}"),
+    };
+    let other = other.name.as_ref().map_or_else(|| "another API".to_owned(), |at| format!("`{}`", at.value));
+    let place = api.path.as_ref().or(api.host.as_ref()).map_or(&api.place, |at| &at.place);
+    Fault::new(place, format!("{requests} are for {other} already"))
+        .hint("give each API but one a `path` or a `host` of its own")
 }
 
-/// What two APIs must not have in common, and its name.
-fn mount_key(api: &wire::Api) -> (String, String) {
-    let path = value(api.path.as_ref()).map_or("", |path| path.trim_end_matches('/'));
-    let host = value(api.host.as_ref())
-        .map_or_else(String::new, |host| host.trim_end_matches('.').to_ascii_lowercase());
-    let called = match (path, host.as_str()) {
-        ("", "") => "requests without a `path` or `host` of their own".to_owned(),
-        (path, "") => format!("requests under {path}"),
-        ("", host) => format!("requests to {host}"),
-        (path, host) => format!("requests to {host} under {path}"),
-    };
-    (format!("{host} {path}"), called)
+/// Host and path, which no two APIs may have both in common.
+fn mount_key(api: &wire::Api) -> (String, &str) {
+    let host = api.host.as_ref().map(|host| host.value.trim_end_matches('.').to_ascii_lowercase());
+    let path = api.path.as_ref().map(|path| path.value.trim_end_matches('/'));
+    (host.unwrap_or_default(), path.unwrap_or_default())
 }
 
 /// The routes of a description, as requests name them before `upstream_base` is put in front.

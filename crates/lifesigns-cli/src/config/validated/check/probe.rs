@@ -1,0 +1,283 @@
+//! What a check looks at, for each kind: from what was written to the options of the ready-made check.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lifesigns_checks::{
+    BadOption, Check, Secret, Server, amqp, certificate, clickhouse, command, disk, dns, file, memory, mqtt,
+    mysql, nats, postgres, redis, sqlite, tcp,
+};
+
+use super::http;
+use crate::config::fault::{Fault, Place};
+use crate::config::tree::At;
+use crate::config::validated::{Checks, text, values};
+use crate::config::wire::check::{self as wire, Probe, Service};
+
+/// The check that was written, if it is right.
+pub(super) fn check(name: &str, place: &Place, probe: &Probe, weigh: &mut Checks<'_>) -> Option<Check> {
+    // Where each option was written, for what the check itself finds wrong with it.
+    let mut places: Vec<(&'static str, Place)> = Vec::new();
+    let made = match probe {
+        Probe::Http(written) => http::check(name, place, written, &mut places, weigh)?,
+        Probe::Tcp { address, banner } => {
+            let address = needed("address", address.as_ref(), place, weigh)?;
+            places.push(("address", address.place.clone()));
+            let mut options = tcp::Options::new(address.value.as_str());
+            options.banner = text(banner.as_ref());
+            tcp::check(name, options)
+        }
+        Probe::Dns { name: asked, record_type, expect, server } => {
+            let asked = needed("name", asked.as_ref(), place, weigh)?;
+            places.push(("name", asked.place.clone()));
+            let mut options = dns::Options::new(asked.value.as_str());
+            if let Some(record_type) = record_type {
+                record_type.value.clone_into(&mut options.record_type);
+            }
+            options.expect = text(expect.as_ref());
+            options.server = text(server.as_ref());
+            dns::check(name, options)
+        }
+        Probe::Certificate(written) => certificate_check(name, place, written, weigh)?,
+        Probe::Service(kind, written) => service_check(name, kind, place, written, &mut places, weigh)?,
+        Probe::Sqlite { path, quick_check, query } => {
+            let mut options = sqlite::Options::new(needed_path("path", path.as_ref(), place, weigh)?);
+            options.quick_check = quick_check.as_ref().is_some_and(|at| at.value);
+            options.query = text(query.as_ref());
+            sqlite::check(name, options)
+        }
+        Probe::Disk(written) => {
+            let mut options = disk::Options::new(needed_path("path", written.path.as_ref(), place, weigh)?);
+            let percent =
+                |written: &Option<At<u64>>, default| written.as_ref().map_or(default, |at| at.value as f64);
+            options.warn_free_percent = percent(&written.warn_free_percent, options.warn_free_percent);
+            options.fail_free_percent = percent(&written.fail_free_percent, options.fail_free_percent);
+            options.warn_free_bytes = values::number(written.warn_free_mb.as_ref(), 0) << 20;
+            options.fail_free_bytes = values::number(written.fail_free_mb.as_ref(), 0) << 20;
+            disk::check(name, options)
+        }
+        Probe::Memory { pid, pid_file, warn_percent, fail_percent } => {
+            let mut options = memory::Options::default();
+            options.process = match (pid, pid_file) {
+                (None, None) => options.process,
+                (Some(pid), None) => lifesigns::ProcessSource::Pid(pid.value as u32),
+                (None, Some(file)) => lifesigns::ProcessSource::PidFile(weigh.path(file)),
+                (Some(_), Some(file)) => {
+                    weigh.fault(Fault::new(
+                        &file.place,
+                        "`pid` and `pid_file` say the same; keep one of them",
+                    ));
+                    return None;
+                }
+            };
+            options.warn_percent = warn_percent.as_ref().map_or(options.warn_percent, |at| at.value as f64);
+            options.fail_percent = fail_percent.as_ref().map_or(options.fail_percent, |at| at.value as f64);
+            memory::check(name, options)
+        }
+        Probe::File { path, max_age_seconds, min_size_bytes } => {
+            let mut options = file::Options::new(needed_path("path", path.as_ref(), place, weigh)?);
+            options.max_age = max_age_seconds.as_ref().map(|at| Duration::from_secs(at.value));
+            options.min_size = values::number(min_size_bytes.as_ref(), 0);
+            file::check(name, options)
+        }
+        Probe::Command(written) => command_check(name, place, written, weigh)?,
+    };
+    match made {
+        Ok(check) => Some(check),
+        Err(BadOption { option, message }) => {
+            let place = places.iter().find(|(name, _)| *name == option).map_or(place, |(_, place)| place);
+            weigh.fault(Fault::new(place, format!("`{option}` {message}")));
+            None
+        }
+    }
+}
+
+/// A check, or what it finds wrong with its own options.
+pub(super) type Made = Result<Check, BadOption>;
+
+fn certificate_check(
+    name: &str,
+    place: &Place,
+    written: &wire::Certificate,
+    weigh: &mut Checks<'_>,
+) -> Option<Made> {
+    let mut options = match (&written.address, &written.file) {
+        (Some(address), None) => certificate::Options::of_server(address.value.as_str()),
+        (None, Some(file)) => certificate::Options::of_file(weigh.path(file)),
+        _ => {
+            weigh.fault(
+                Fault::new(place, "a certificate is either shown by a server or stands in a file")
+                    .hint("give `address` or `file`"),
+            );
+            return None;
+        }
+    };
+    match &mut options.source {
+        certificate::Source::Server { server_name, ca_file, .. } => {
+            *server_name = text(written.server_name.as_ref());
+            *ca_file = written.ca_file.as_ref().map(|file| weigh.path(file));
+        }
+        certificate::Source::File(_) => {
+            if let Some(place) = written
+                .server_name
+                .as_ref()
+                .map(|at| &at.place)
+                .or(written.ca_file.as_ref().map(|at| &at.place))
+            {
+                let message = "`server_name` and `ca_file` are of no use for a certificate in a file";
+                weigh.fault(Fault::new(place, message));
+            }
+        }
+    }
+    options.warn_days = values::number(written.warn_days.as_ref(), options.warn_days.into()) as u32;
+    options.fail_days = values::number(written.fail_days.as_ref(), options.fail_days.into()) as u32;
+    Some(certificate::check(name, options))
+}
+
+fn service_check(
+    name: &str,
+    kind: &str,
+    place: &Place,
+    written: &Service,
+    places: &mut Vec<(&'static str, Place)>,
+    weigh: &mut Checks<'_>,
+) -> Option<Made> {
+    let url = needed("url", written.url.as_ref(), place, weigh)?;
+    places.push(("url", url.place.clone()));
+    let mut server = Server::at(url.value.as_str());
+    let names = ["password_env", "password_file"];
+    server.password =
+        secret(names, written.password_env.as_ref(), written.password_file.as_ref(), weigh).ok()?;
+    server.tls = written.tls.as_ref().is_some_and(|at| at.value);
+    places.extend(written.tls.as_ref().map(|tls| ("tls", tls.place.clone())));
+    server.ca_file = written.ca_file.as_ref().map(|file| weigh.path(file));
+    places.extend(written.ca_file.as_ref().map(|file| ("ca_file", file.place.clone())));
+    let subject = text(written.subject.as_ref());
+    if let Some(at) = &written.subject {
+        places.extend(["query", "queue", "topic"].map(|option| (option, at.place.clone())));
+    }
+    Some(match kind {
+        "postgres" => {
+            let mut options = postgres::Options::new(server);
+            options.query = subject.unwrap_or(options.query);
+            postgres::check(name, options)
+        }
+        "mysql" => {
+            let mut options = mysql::Options::new(server);
+            options.query = subject.unwrap_or(options.query);
+            mysql::check(name, options)
+        }
+        "clickhouse" => {
+            let mut options = clickhouse::Options::new(server);
+            options.query = subject.unwrap_or(options.query);
+            clickhouse::check(name, options)
+        }
+        "redis" => redis::check(name, redis::Options::new(server)),
+        "nats" => nats::check(name, nats::Options::new(server)),
+        "amqp" => {
+            let mut options = amqp::Options::new(server);
+            options.queue = subject;
+            amqp::check(name, options)
+        }
+        "mqtt" => {
+            let mut options = mqtt::Options::new(server);
+            options.topic = subject;
+            mqtt::check(name, options)
+        }
+        other => unreachable!("{other} is read as a service and is none"),
+    })
+}
+
+fn command_check(name: &str, place: &Place, written: &wire::Command, weigh: &mut Checks<'_>) -> Option<Made> {
+    let mut options = command::Options::new(needed_path("program", written.program.as_ref(), place, weigh)?);
+    options.arguments = written.arguments.iter().flatten().map(|at| at.value.clone()).collect();
+    for variable in written.environment.iter().flatten() {
+        let (name, value) = match variable.value.split_once('=') {
+            Some((name, value)) => (name.to_owned(), value.to_owned()),
+            None => match weigh.surroundings.variable(&variable.value) {
+                Some(value) => (variable.value.clone(), value),
+                None => {
+                    let message = format!("`environment`: the variable {} is not set", variable.value);
+                    weigh.fault(Fault::new(&variable.place, message));
+                    return None;
+                }
+            },
+        };
+        options.environment.push((name, Secret::new(value)));
+    }
+    if let Some(folder) = &written.folder {
+        options.folder = weigh.path(folder);
+    }
+    for code in written.warn_codes.iter().flatten() {
+        let Some(number) = code.value.trim().parse::<u8>().ok().filter(|number| *number > 0) else {
+            weigh.fault(
+                Fault::new(&code.place, format!("`warn_codes` does not know {}", code.value))
+                    .hint("exit codes are from 1 to 255"),
+            );
+            return None;
+        };
+        options.warn_codes.push(number);
+    }
+    Some(command::check(name, options))
+}
+
+/// There is a fault, and it is among the others already.
+pub(super) struct Told;
+
+/// A secret from the environment or a file, if there is one.
+///
+/// # Errors
+/// There is a fault, and it has been told.
+pub(super) fn secret(
+    [env_key, file_key]: [&str; 2],
+    variable: Option<&At<String>>,
+    file: Option<&At<String>>,
+    weigh: &mut Checks<'_>,
+) -> Result<Option<Secret>, Told> {
+    match (variable, file) {
+        (None, None) => Ok(None),
+        (Some(variable), None) => {
+            let value = weigh.surroundings.variable(&variable.value);
+            if value.is_none() {
+                weigh.fault(Fault::new(
+                    &variable.place,
+                    format!("`{env_key}`: the environment variable {} is not set", variable.value),
+                ));
+            }
+            value.map(|value| Some(Secret::new(value))).ok_or(Told)
+        }
+        // An editor's line end is no part of a secret.
+        (None, Some(file)) => {
+            let text = weigh.read(file_key, file).ok_or(Told)?;
+            Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
+        }
+        (Some(_), Some(file)) => {
+            weigh.fault(
+                Fault::new(&file.place, format!("`{env_key}` and `{file_key}` say the same"))
+                    .hint("keep one of them"),
+            );
+            Err(Told)
+        }
+    }
+}
+
+pub(super) fn needed<'w, T>(
+    key: &str,
+    written: Option<&'w At<T>>,
+    place: &Place,
+    weigh: &mut Checks<'_>,
+) -> Option<&'w At<T>> {
+    if written.is_none() {
+        weigh.fault(Fault::new(place, format!("`{key}` is missing")));
+    }
+    written
+}
+
+fn needed_path(
+    key: &str,
+    written: Option<&At<String>>,
+    place: &Place,
+    weigh: &mut Checks<'_>,
+) -> Option<PathBuf> {
+    needed(key, written, place, weigh).map(|path| weigh.path(path))
+}

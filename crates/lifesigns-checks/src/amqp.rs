@@ -12,8 +12,9 @@
 
 use std::sync::Arc;
 
-use amq_protocol::frame::{AMQPFrame, ProtocolVersion, WriteContext, gen_frame, parse_frame};
-use amq_protocol::protocol::{AMQPClass, channel, connection, queue};
+use amq_protocol::frame::{AMQPFrame, ProtocolVersion, WriteContext, gen_frame};
+use amq_protocol::protocol::constants::{FRAME_END, FRAME_HEARTBEAT, FRAME_METHOD};
+use amq_protocol::protocol::{AMQPClass, channel, connection, parse_class, queue};
 use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
 use lifesigns::{Check, Report};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,7 +34,22 @@ const PROTOCOL: Protocol = Protocol {
 const FRAME_MAX: u32 = 4096;
 
 /// The greeting, before sizes are agreed on, may be longer; this is more than any.
-const LONGEST_FRAME: usize = 1 << 17;
+const LONGEST_FRAME: u32 = 1 << 17;
+
+/// The greeting, by the numbers of its class and method.
+const START: (u16, u16) = (10, 10);
+
+/// What may be answered besides. None of these holds a table: tables stand in tables as deep as a server likes, and
+/// reading them would use up the stack.
+const ANSWERS: [(u16, u16); 7] = [
+    (10, 30), // connection.tune
+    (10, 41), // connection.open-ok
+    (10, 50), // connection.close
+    (10, 51), // connection.close-ok
+    (20, 11), // channel.open-ok
+    (20, 40), // channel.close
+    (50, 11), // queue.declare-ok
+];
 
 /// Reply codes of AMQP 0-9-1: access-refused, and not-allowed, which stands for a virtual host.
 const DENIED: [u16; 2] = [403, 530];
@@ -84,7 +100,7 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
 }
 
 async fn run(endpoint: Arc<Endpoint>, queue: Option<Arc<str>>) -> Result<Report, Failure> {
-    let mut session = Session { stream: endpoint.open().await?, received: Vec::new() };
+    let mut session = Session { stream: endpoint.open().await? };
     session.log_in(&endpoint).await?;
     match session.ask(1, AMQPClass::Channel(channel::AMQPMethod::Open(channel::Open {}))).await? {
         AMQPClass::Channel(channel::AMQPMethod::OpenOk(_)) => {}
@@ -118,21 +134,27 @@ async fn run(endpoint: Arc<Endpoint>, queue: Option<Arc<str>>) -> Result<Report,
 /// Frames over a connection.
 struct Session {
     stream: Box<dyn Connection>,
-    received: Vec<u8>,
+}
+
+/// A method as it came.
+struct Method {
+    /// Numbers of its class and of itself.
+    ids: (u16, u16),
+    /// All of it, with these numbers.
+    bytes: Vec<u8>,
 }
 
 impl Session {
     /// From the first byte to the virtual host (AMQP 0-9-1, 2.2.4).
     async fn log_in(&mut self, endpoint: &Endpoint) -> Result<(), Failure> {
         self.send(AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1())).await?;
-        match self.receive().await? {
-            AMQPClass::Connection(connection::AMQPMethod::Start(start)) => {
-                let mechanisms = String::from_utf8_lossy(start.mechanisms.as_bytes()).into_owned();
-                if !mechanisms.split(' ').any(|mechanism| mechanism == "PLAIN") {
-                    return Err(Failure::denied(format!("it takes no passwords, but: {mechanisms}")));
-                }
-            }
-            other => return Err(out_of_turn(&other)),
+        let greeting = self.receive_method().await?;
+        if greeting.ids != START {
+            return Err(unexpected(greeting.ids));
+        }
+        let mechanisms = mechanisms(&greeting.bytes).ok_or_else(is_no_amqp)?;
+        if !mechanisms.split(' ').any(|mechanism| mechanism == "PLAIN") {
+            return Err(Failure::denied(format!("it takes no passwords, but: {mechanisms}")));
         }
         let user = endpoint.user.as_deref().unwrap_or_default();
         let answer = connection::StartOk {
@@ -142,10 +164,9 @@ impl Session {
             response: format!("\0{user}\0{}", endpoint.secret()).into(),
             locale: short("en_US"),
         };
-        let tune = match self.ask(0, AMQPClass::Connection(connection::AMQPMethod::StartOk(answer))).await {
-            Ok(AMQPClass::Connection(connection::AMQPMethod::Tune(tune))) => tune,
-            Ok(other) => return Err(out_of_turn(&other)),
-            Err(failure) => return Err(failure),
+        let tune = match self.ask(0, AMQPClass::Connection(connection::AMQPMethod::StartOk(answer))).await? {
+            AMQPClass::Connection(connection::AMQPMethod::Tune(tune)) => tune,
+            other => return Err(out_of_turn(&other)),
         };
         let tuned = connection::TuneOk { channel_max: tune.channel_max, frame_max: FRAME_MAX, heartbeat: 0 };
         self.send(method(0, AMQPClass::Connection(connection::AMQPMethod::TuneOk(tuned)))).await?;
@@ -169,48 +190,74 @@ impl Session {
         self.stream.flush().await.map_err(|error| Failure::of_io(&error))
     }
 
-    /// The next method. One that closes the channel or the connection is a failure.
+    /// The next answer. One that closes the channel or the connection is a failure.
     async fn receive(&mut self) -> Result<AMQPClass, Failure> {
+        let method = self.receive_method().await?;
+        if !ANSWERS.contains(&method.ids) {
+            return Err(unexpected(method.ids));
+        }
+        match parse_class(&*method.bytes) {
+            Ok((_, AMQPClass::Connection(connection::AMQPMethod::Close(close)))) => {
+                Err(refusal(close.reply_code, close.reply_text.as_str()))
+            }
+            Ok((_, AMQPClass::Channel(channel::AMQPMethod::Close(close)))) => {
+                Err(refusal(close.reply_code, close.reply_text.as_str()))
+            }
+            Ok((_, class)) => Ok(class),
+            Err(_) => Err(is_no_amqp()),
+        }
+    }
+
+    /// The next method, whichever it is. Heartbeats are passed over.
+    async fn receive_method(&mut self) -> Result<Method, Failure> {
         loop {
-            match self.receive_frame().await? {
-                AMQPFrame::Heartbeat => {}
-                AMQPFrame::Method(_, AMQPClass::Connection(connection::AMQPMethod::Close(close))) => {
-                    return Err(refusal(close.reply_code, close.reply_text.as_str()));
+            let head = self.read_array::<7>().await?;
+            if let [b'A', b'M', b'Q', b'P', _, major, minor] = head {
+                let [revision] = self.read_array().await?;
+                let version = format!("{major}-{minor}-{revision}");
+                return Err(Failure::unexpected(format!("it speaks AMQP {version}, not 0-9-1")));
+            }
+            let [kind, _, _, size @ ..] = head;
+            let size = u32::from_be_bytes(size);
+            if size > LONGEST_FRAME {
+                return Err(is_no_amqp());
+            }
+            let mut bytes = vec![0; size as usize];
+            self.stream.read_exact(&mut bytes).await.map_err(|error| Failure::of_io(&error))?;
+            if self.read_array().await? != [FRAME_END] {
+                return Err(is_no_amqp());
+            }
+            match (kind, bytes.first_chunk()) {
+                (FRAME_HEARTBEAT, _) => {}
+                (FRAME_METHOD, Some(&[a, b, c, d])) => {
+                    let ids = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+                    return Ok(Method { ids, bytes });
                 }
-                AMQPFrame::Method(_, AMQPClass::Channel(channel::AMQPMethod::Close(close))) => {
-                    return Err(refusal(close.reply_code, close.reply_text.as_str()));
-                }
-                AMQPFrame::Method(_, class) => return Ok(class),
-                AMQPFrame::ProtocolHeader(version) => {
-                    return Err(Failure::unexpected(format!("it speaks AMQP {version}, not 0-9-1")));
-                }
-                AMQPFrame::Header(..) | AMQPFrame::Body(..) | AMQPFrame::InvalidHeartbeat(_) => {
-                    return Err(Failure::unexpected("it sent a frame out of turn"));
-                }
+                _ => return Err(is_no_amqp()),
             }
         }
     }
 
-    async fn receive_frame(&mut self) -> Result<AMQPFrame, Failure> {
-        let is_no_amqp = || Failure::unexpected("it does not speak AMQP");
-        loop {
-            if !self.received.is_empty() {
-                match parse_frame(&*self.received) {
-                    Ok((rest, frame)) => {
-                        let taken = self.received.len() - rest.len();
-                        self.received.drain(..taken);
-                        return Ok(frame);
-                    }
-                    Err(error) if error.is_incomplete() && self.received.len() < LONGEST_FRAME => {}
-                    Err(_) => return Err(is_no_amqp()),
-                }
-            }
-            let read = self.stream.read_buf(&mut self.received).await;
-            if read.map_err(|error| Failure::of_io(&error))? == 0 {
-                return Err(if self.received.is_empty() { Failure::closed() } else { is_no_amqp() });
-            }
-        }
+    async fn read_array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], Failure> {
+        let mut bytes = [0; LENGTH];
+        self.stream.read_exact(&mut bytes).await.map_err(|error| Failure::of_io(&error))?;
+        Ok(bytes)
     }
+}
+
+/// What a greeting says of how one may log in. What the server says of itself is a table, and passed over unread.
+fn mechanisms(greeting: &[u8]) -> Option<String> {
+    // Class, method and version.
+    let (_, rest) = greeting.split_at_checked(6)?;
+    let (_, rest) = split_long(rest)?;
+    let (mechanisms, _) = split_long(rest)?;
+    Some(String::from_utf8_lossy(mechanisms).into_owned())
+}
+
+/// What has its length before it, and what comes after.
+fn split_long(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
 }
 
 fn method(channel: u16, class: AMQPClass) -> AMQPFrame {
@@ -232,12 +279,16 @@ fn refusal(code: u16, text: &str) -> Failure {
     if DENIED.contains(&code) { Failure::denied(message) } else { Failure::failed(message) }
 }
 
+fn is_no_amqp() -> Failure {
+    Failure::unexpected("it does not speak AMQP")
+}
+
 fn out_of_turn(class: &AMQPClass) -> Failure {
-    Failure::unexpected(format!(
-        "it answered out of turn, with method {} of class {}",
-        class.get_amqp_method_id(),
-        class.get_amqp_class_id()
-    ))
+    unexpected((class.get_amqp_class_id(), class.get_amqp_method_id()))
+}
+
+fn unexpected((class, method): (u16, u16)) -> Failure {
+    Failure::unexpected(format!("it answered out of turn, with method {method} of class {class}"))
 }
 
 fn short(text: &str) -> ShortString {

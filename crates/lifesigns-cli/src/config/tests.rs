@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lifesigns::HealthDialect;
 use proptest::prelude::*;
 
 use super::reference::{Key, sections};
@@ -281,6 +282,25 @@ fn what_an_api_leaves_out_is_as_for_all() {
     assert!(b.resources.resource(livez).enabled && !b.resources.forced_answers);
     assert_eq!(a.resources.retry_after_seconds, 7);
     assert_eq!(a.identity.environment.as_deref(), Some("test"));
+}
+
+#[test]
+fn each_api_answers_in_its_own_dialect() {
+    for dialect in HealthDialect::ALL {
+        let settings = read(&format!(
+            "[resources]\ndialect = \"xabaril\"\n\
+             [[api]]\nname = \"a\"\nupstream = \"http://a\"\npath = \"/a\"\n\
+             [api.resources]\ndialect = \"{}\"\n\
+             [[api]]\nname = \"b\"\nupstream = \"http://b\"\n",
+            dialect.name()
+        ));
+        let [a, b] = &settings.unwrap().apis[..] else { panic!("there are two") };
+        assert_eq!(a.resources.health_dialect, dialect);
+        assert_eq!(b.resources.health_dialect, HealthDialect::Xabaril);
+    }
+    let faults = told(read(&format!("[resources]\ndialect = \"actuater\"\n{ONE_API}")));
+    assert!(faults.contains("`dialect` does not know `actuater`\n"), "{faults}");
+    assert!(faults.contains("did you mean `actuator`?"), "{faults}");
 }
 
 #[test]

@@ -103,6 +103,7 @@ pub struct Objective {
 pub struct Resources {
     pub prefix: Optional<String>,
     pub forced_answers: Optional<bool>,
+    pub dialect: Optional<&'static str>,
     pub public_identity: Option<Vec<At<String>>>,
     pub allowed_origins: Option<Vec<At<String>>>,
     pub client_id_headers: Option<Vec<At<String>>>,
@@ -299,6 +300,7 @@ fn resources(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Resources {
     let resources = Resources {
         prefix: reader.text("prefix", faults),
         forced_answers: reader.switch("forced_answers", faults),
+        dialect: reader.choice("dialect", faults),
         public_identity: reader.list("public_identity", faults),
         allowed_origins: reader.list("allowed_origins", faults),
         client_id_headers: reader.list("client_id_headers", faults),

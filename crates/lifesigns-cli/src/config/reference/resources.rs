@@ -1,6 +1,18 @@
 //! `[resources]` and the table of each resource.
 
+use lifesigns::HealthDialect;
+
 use super::{Kind, Section, key, number, table};
+
+const DIALECT_NAMES: [&str; HealthDialect::ALL.len()] = {
+    let mut names = [""; HealthDialect::ALL.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = HealthDialect::ALL[index].name();
+        index += 1;
+    }
+    names
+};
 
 /// Names of the resources that have a table in `[resources]`.
 pub const RESOURCE_NAMES: [&str; 10] = [
@@ -25,6 +37,9 @@ pub const RESOURCES: Section = Section {
         key("forced_answers", Kind::Switch, "false")
             .default("true")
             .about("Whether `/health/status/{code}` gives the answer with that code, for tests of callers."),
+        key("dialect", Kind::Choice(&DIALECT_NAMES), "health+json").default("lifesigns").about(
+            "In which words `/health` answers where neither `Accept` nor `?dialect=` chooses.",
+        ),
         key("public_identity", Kind::List, "[\"revision\", \"uptime\"]")
             .default("[\"repo\", \"revision\", \"version\", \"deployed_at\", \"uptime\", \"build_type\", \"build_date\", \"environment\"]")
             .about("Fields of `/health` that strangers see. The others take a token with the scope `health:details`."),

@@ -1,7 +1,7 @@
 //! How the health resources are set up.
 
 use hyper::http::{HeaderName, Uri};
-use lifesigns::{Exposure, ResourceKind, Settings};
+use lifesigns::{Exposure, HealthDialect, ResourceKind, Settings};
 use lifesigns_model::identity::IdentityField;
 
 use super::{Checks, values};
@@ -21,6 +21,9 @@ pub(super) fn apply(base: Settings, written: &wire::Resources, checks: &mut Chec
     }
     if let Some(forced) = &written.forced_answers {
         settings.forced_answers = forced.value;
+    }
+    if let Some(dialect) = written.dialect.as_ref().and_then(|at| HealthDialect::from_name(at.value)) {
+        settings.health_dialect = dialect;
     }
     if let Some(fields) = &written.public_identity {
         settings.public_identity = identity_fields(fields, checks);

@@ -17,6 +17,11 @@ pub struct Moment {
 impl Moment {
     /// How long ago `earlier` was; zero if it was not.
     pub fn since(&self, earlier: Moment) -> Duration {
-        self.elapsed.saturating_sub(earlier.elapsed)
+        earlier.age(self.elapsed)
+    }
+
+    /// How long ago it is when so much time has gone since the process began; zero if it is still to come.
+    pub fn age(&self, elapsed: Duration) -> Duration {
+        elapsed.saturating_sub(self.elapsed)
     }
 }

@@ -8,6 +8,7 @@
 pub mod reason;
 pub mod traffic;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -193,8 +194,8 @@ impl Verdict {
     }
 
     /// The first and worst cause as a sentence, fit for strangers.
-    pub fn summary(&self) -> String {
-        self.causes.first().map(ToString::to_string).unwrap_or_default()
+    pub fn summary(&self) -> Cow<'static, str> {
+        self.causes.first().map(Cause::sentence).unwrap_or_default()
     }
 
     /// The transition that led here from `previous`, if the light is another.

@@ -82,11 +82,12 @@ where
         {
             let caller = caller(&request, Listener::Public);
             drop(path);
-            let (parts, body) = request.into_parts();
-            if let Some(response) = resources::answer_at_once(&self.api, &resource, caller, &parts) {
+            if !resource.kind().may_take_time() {
+                let (mut parts, _) = request.into_parts();
+                let response = resources::answer_at_once(&self.api, &resource, caller, &mut parts);
                 return ServiceFuture::Answered { response: Some(response) };
             }
-            let (api, request) = (self.api.clone(), Request::from_parts(parts, body));
+            let api = self.api.clone();
             let answer = async move { resources::answer(&api, resource, caller, request).await };
             return ServiceFuture::Resource { answer: Box::pin(answer) };
         }

@@ -470,7 +470,7 @@ impl Api {
 
     /// The API as it was at the last tick. If that was long ago, its light is amber or red.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.state().snapshot.load_full().at(self.process.time.now())
+        self.state().snapshot.load_full().at(self.process.time.elapsed())
     }
 
     /// The last changes of the light, oldest first, at most 100.

@@ -23,7 +23,7 @@ mod status;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -31,6 +31,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
+use jiff::Timestamp;
 use lifesigns_model::moment::Moment;
 
 use self::answer::{Answer, Fault};
@@ -111,9 +112,10 @@ struct Call<'a> {
     state: &'a ApiState,
     resource: &'a Resource,
     caller: Caller,
-    parts: &'a Parts,
+    parts: &'a mut Parts,
     request_id: RequestId,
-    now: Moment,
+    /// When it was asked, by the time since the process began.
+    elapsed: Duration,
     snapshot: Arc<Snapshot>,
 }
 
@@ -130,38 +132,35 @@ pub async fn answer<B>(
 where
     B: Body,
 {
-    let (parts, body) = request.into_parts();
-    let call = Call::begin(api, &resource, caller, &parts);
+    let (mut parts, body) = request.into_parts();
+    let call = Call::begin(api, &resource, caller, &mut parts);
     let (answer, allowance) = call.answer(body).await;
     answer.finish(call, allowance)
 }
 
-/// As [`answer`] does, where nothing has to be waited for. `None` for a resource that may take its time.
+/// As [`answer`] does, for a resource that does not take its time.
 pub(crate) fn answer_at_once(
     api: &Api,
     resource: &Resource,
     caller: Caller,
-    parts: &Parts,
-) -> Option<Response<Full<Bytes>>> {
-    if resource.kind.may_take_time() {
-        return None;
-    }
+    parts: &mut Parts,
+) -> Response<Full<Bytes>> {
     let call = Call::begin(api, resource, caller, parts);
     let (answer, allowance) = match call.admit() {
         Ok(allowance) => (call.answer_from_snapshot(), allowance),
         Err(refusal) => *refusal,
     };
-    Some(answer.finish(call, allowance))
+    answer.finish(call, allowance)
 }
 
 impl<'a> Call<'a> {
     /// Counts and logs a request.
-    fn begin(api: &'a Api, resource: &'a Resource, caller: Caller, parts: &'a Parts) -> Call<'a> {
+    fn begin(api: &'a Api, resource: &'a Resource, caller: Caller, parts: &'a mut Parts) -> Call<'a> {
         let state = api.state();
-        let now = api.process.time.now();
+        let elapsed = api.process.time.elapsed();
         let request_id = request_id(&parts.headers);
-        let snapshot = state.snapshot.load_full().at(now);
-        let call = Call { api, state, resource, caller, parts, request_id, now, snapshot };
+        let snapshot = state.snapshot.load_full().at(elapsed);
+        let call = Call { api, state, resource, caller, parts, request_id, elapsed, snapshot };
         let counter = match resource.target {
             Target::Forced(_) => &state.forced_requests,
             _ => &state.resource_requests[resource.kind as usize],
@@ -172,7 +171,7 @@ impl<'a> Call<'a> {
             traceparent = call.trace_parent(),
             api = &*state.name,
             resource = resource.kind.name(),
-            method = %parts.method,
+            method = %call.parts.method,
             "health resource asked for"
         );
         call
@@ -180,6 +179,11 @@ impl<'a> Call<'a> {
 }
 
 impl Call<'_> {
+    /// When it was asked, for those who show the time of day or count from it: not every answer reads that clock.
+    fn now(&self) -> Moment {
+        Moment { wall: Timestamp::now(), elapsed: self.elapsed }
+    }
+
     async fn answer<B: Body>(&self, body: B) -> (Answer, Option<Allowance>) {
         let allowance = match self.admit() {
             Ok(allowance) => allowance,

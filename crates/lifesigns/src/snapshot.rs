@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use lifesigns_model::moment::Moment;
 use lifesigns_model::verdict::{AMBER_AFTER, Maintenance, Phase, Traffic, Verdict, aged};
 
@@ -58,11 +59,12 @@ impl Snapshot {
     }
 
     /// This snapshot as it counts now: what is old counts as amber, then as red, whatever it said.
-    pub(crate) fn at(self: Arc<Snapshot>, now: Moment) -> Arc<Snapshot> {
-        let age = now.since(self.judged);
+    pub(crate) fn at(self: Arc<Snapshot>, elapsed: Duration) -> Arc<Snapshot> {
+        let age = self.judged.age(elapsed);
         if age < AMBER_AFTER {
             return self;
         }
+        let now = Moment { wall: Timestamp::now(), elapsed };
         Arc::new(Snapshot { verdict: aged(&self.verdict, age, now), ..Snapshot::clone(&self) })
     }
 }

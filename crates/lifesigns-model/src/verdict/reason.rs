@@ -1,5 +1,6 @@
 //! Why a light is what it is.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -116,45 +117,52 @@ pub enum Reason {
     },
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Cause {
+    /// What `Display` writes. It is borrowed where it is always the same, as it is while all is well.
+    pub fn sentence(&self) -> Cow<'static, str> {
         let group = match &self.source {
             Source::Traffic(Some(group)) => format!(" to {group}"),
             _ => String::new(),
         };
-        match &self.reason {
-            Reason::Normal => f.write_str("Requests are served properly"),
-            Reason::LittleTraffic => f.write_str("Nothing speaks against it; too little traffic to judge by"),
+        Cow::Owned(match &self.reason {
+            Reason::Normal => return Cow::Borrowed("Requests are served properly"),
+            Reason::LittleTraffic => {
+                return Cow::Borrowed("Nothing speaks against it; too little traffic to judge by");
+            }
             Reason::Unproven => {
-                write!(f, "Requests{group} were not served properly before, and none has come since")
+                format!("Requests{group} were not served properly before, and none has come since")
             }
             Reason::Recovering { seconds } => {
-                write!(f, "Requests{group} are served better again; this has to last {seconds} seconds more")
+                format!("Requests{group} are served better again; this has to last {seconds} seconds more")
             }
-            Reason::Stale { seconds } => write!(f, "Nothing has been judged for {seconds} seconds"),
-            Reason::SchedulerSilent { seconds } => write!(f, "No check has been run for {seconds} seconds"),
-            Reason::Starting => f.write_str("The service is starting"),
-            Reason::Draining => f.write_str("The service is about to stop"),
-            Reason::Stopped => f.write_str("The service has stopped"),
-            Reason::Maintenance { reason, ends } => write!(f, "Maintenance until {ends:.0}: {reason}"),
-            Reason::Failures { share, window_seconds } => write!(
-                f,
+            Reason::Stale { seconds } => format!("Nothing has been judged for {seconds} seconds"),
+            Reason::SchedulerSilent { seconds } => format!("No check has been run for {seconds} seconds"),
+            Reason::Starting => return Cow::Borrowed("The service is starting"),
+            Reason::Draining => return Cow::Borrowed("The service is about to stop"),
+            Reason::Stopped => return Cow::Borrowed("The service has stopped"),
+            Reason::Maintenance { reason, ends } => format!("Maintenance until {ends:.0}: {reason}"),
+            Reason::Failures { share, window_seconds } => format!(
                 "{:.1} % of the requests{group} in the last {window_seconds} seconds failed",
                 share * 100.0
             ),
             Reason::Slow { percentile, latency_ms, window_seconds } => {
                 let others = round(100.0 - percentile);
-                write!(
-                    f,
+                format!(
                     "{others} % of the requests{group} in the last {window_seconds} seconds took {latency_ms:.0} ms or longer"
                 )
             }
             Reason::Check { finding } => match &self.source {
-                Source::Check(name) => write!(f, "The check {name} {finding}"),
-                _ => write!(f, "A check {finding}"),
+                Source::Check(name) => format!("The check {name} {finding}"),
+                _ => format!("A check {finding}"),
             },
-            Reason::More { causes } => write!(f, "And {causes} more"),
-        }
+            Reason::More { causes } => format!("And {causes} more"),
+        })
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence())
     }
 }
 

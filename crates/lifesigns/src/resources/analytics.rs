@@ -20,7 +20,7 @@ pub(super) async fn answer<B: Body>(call: &Call<'_>, organization: &str, body: B
         Ok(body) => body,
         Err(fault) => return call.fault(&fault),
     };
-    let query = match Query::parse_bytes(&body, call.now.wall) {
+    let query = match Query::parse_bytes(&body, call.now().wall) {
         Ok(query) => query,
         Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
     };

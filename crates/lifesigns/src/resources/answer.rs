@@ -1,12 +1,14 @@
 //! Answers before they are responses, and the forms that errors take.
 
+use std::mem;
+
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -20,15 +22,16 @@ use crate::settings::ResourceKind;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-pub(super) const JSON: &str = "application/json; charset=utf-8";
-pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
-const PROBLEM: &str = "application/problem+json";
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+pub(super) const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An answer as a resource makes it: the whole of it, whatever the method and the coding.
 pub(super) struct Answer {
     status: StatusCode,
-    content_type: Option<&'static str>,
-    headers: HeaderMap,
+    content_type: Option<HeaderValue>,
+    /// Headers that not every answer has.
+    headers: Vec<(HeaderName, HeaderValue)>,
     body: Vec<u8>,
     /// Bytes of the body, also where it has been left out because the method is HEAD.
     length: usize,
@@ -37,7 +40,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Vec<u8>>) -> Answer {
+    pub(super) fn new(status: StatusCode, content_type: HeaderValue, body: impl Into<Vec<u8>>) -> Answer {
         let body = body.into();
         let length = body.len();
         Answer { content_type: Some(content_type), body, length, ..Answer::empty(status) }
@@ -47,7 +50,7 @@ impl Answer {
     pub(super) fn of_pieces(
         call: &Call<'_>,
         status: StatusCode,
-        content_type: &'static str,
+        content_type: HeaderValue,
         pieces: &[&str],
     ) -> Answer {
         let body = if call.parts.method == Method::HEAD { String::new() } else { pieces.concat() };
@@ -56,14 +59,7 @@ impl Answer {
     }
 
     pub(super) fn empty(status: StatusCode) -> Answer {
-        Answer {
-            status,
-            content_type: None,
-            headers: HeaderMap::new(),
-            body: Vec::new(),
-            length: 0,
-            coding: None,
-        }
+        Answer { status, content_type: None, headers: Vec::new(), body: Vec::new(), length: 0, coding: None }
     }
 
     pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
@@ -74,9 +70,7 @@ impl Answer {
     /// has been let through in error, and an answer without it is better than none.
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Answer {
         match HeaderValue::from_str(value) {
-            Ok(value) => {
-                self.headers.insert(name, value);
-            }
+            Ok(value) => self.headers.push((name, value)),
             Err(_) => tracing::warn!(%name, "a header's value is not fit to be sent and was left out"),
         }
         self
@@ -108,20 +102,29 @@ impl Answer {
         let is_head = call.parts.method == Method::HEAD;
         let coding = negotiate::coding(&call.parts.headers).filter(|_| self.length > 0);
         let answer = if is_head { self } else { self.encoded(coding) };
-        let Answer { status, content_type, mut headers, body, length, coding: made } = answer;
+        let Answer { status, content_type, headers: own, body, length, coding: made } = answer;
+        let origin = call.allowed_origin().cloned();
+        let has_origins = !call.state.settings.allowed_origins.is_empty();
+        // The request's map becomes the response's: it is large enough, and a new one would be the dearest part of HEAD.
+        let mut headers = mem::take(&mut call.parts.headers);
+        headers.clear();
+        for (name, value) in own {
+            headers.insert(name, value);
+        }
         headers.insert(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
-        let vary = if call.state.settings.allowed_origins.is_empty() {
-            const { HeaderValue::from_static("Accept, Accept-Encoding") }
-        } else {
+        let vary = if has_origins {
             const { HeaderValue::from_static("Accept, Accept-Encoding, Origin") }
+        } else {
+            const { HeaderValue::from_static("Accept, Accept-Encoding") }
         };
         headers.insert(VARY, vary);
         headers.insert(X_CONTENT_TYPE_OPTIONS, const { HeaderValue::from_static("nosniff") });
+        let has_content = content_type.is_some();
         if let Some(content_type) = content_type {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            headers.insert(CONTENT_TYPE, content_type);
         }
-        if let Some(origin) = call.allowed_origin() {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        if let Some(origin) = origin {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             let exposed = HeaderValue::from_static("Retry-After, X-Request-Id, RateLimit, RateLimit-Policy");
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
@@ -135,7 +138,7 @@ impl Answer {
             );
         }
         // The length of an encoded body is not known without making it, and a HEAD must cost nothing.
-        if is_head && coding.is_none() && content_type.is_some() {
+        if is_head && coding.is_none() && has_content {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         if let Some(coding) = if is_head { coding } else { made } {
@@ -181,7 +184,7 @@ impl Call<'_> {
     pub(super) fn fault(&self, fault: &Fault) -> Answer {
         match self.resource.kind {
             ResourceKind::Status => {
-                let error = status_error(&fault.message, &self.state.name, self.now.wall);
+                let error = status_error(&fault.message, &self.state.name, self.now().wall);
                 Answer::json(fault.status, &error)
             }
             ResourceKind::HealthDetails | ResourceKind::Analytics => {

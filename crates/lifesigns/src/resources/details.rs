@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use lifesigns_model::query::{self, Details, Summary, TOP_APPS_LIMIT, WINDOWS, last_minutes};
 use lifesigns_model::store::{RollupStore, StoreError};
@@ -32,7 +32,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
         Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
     };
     let api = call.state.records.then(|| Arc::clone(&call.state.name));
-    let (now, sees_all) = (call.now, call.may_see_details());
+    let (now, sees_all) = (call.now(), call.may_see_details());
     let (subject, snapshot) = (call.api.clone(), Arc::clone(&call.snapshot));
     call.read(move |store| {
         let mut answer = read(store, &details, api.as_deref(), now.wall)?;
@@ -83,7 +83,7 @@ impl Call<'_> {
     }
 
     /// Answers with a body that takes its time to make, and to encode: on a thread that may block.
-    pub(super) async fn make<F>(&self, content_type: &'static str, make: F) -> Answer
+    pub(super) async fn make<F>(&self, content_type: HeaderValue, make: F) -> Answer
     where
         F: FnOnce(&Process) -> Result<String, StoreError> + Send + 'static,
     {

@@ -11,7 +11,7 @@ mod microprofile;
 mod plain;
 mod xabaril;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use lifesigns_model::identity::{NoRevision, Revision};
 use lifesigns_model::light::Light;
 use percent_encoding::percent_decode_str;
@@ -62,14 +62,16 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
 }
 
 /// Status, media type and body.
-fn told(subject: &Subject<'_>, form: Form) -> (StatusCode, &'static str, String) {
+fn told(subject: &Subject<'_>, form: Form) -> (StatusCode, HeaderValue, String) {
     let status = if subject.light() == Light::Red { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let (content_type, body) = match form {
-        Form::Actuator2 => (ACTUATOR_2, actuator::body(subject, Version::Two)),
+        Form::Actuator2 => (HeaderValue::from_static(ACTUATOR_2), actuator::body(subject, Version::Two)),
         Form::Dialect(dialect) => match dialect {
             HealthDialect::Lifesigns => (JSON, Value::Object(plain::body(subject))),
-            HealthDialect::HealthJson => (HEALTH_JSON, health_json::body(subject)),
-            HealthDialect::Actuator => (ACTUATOR_3, actuator::body(subject, Version::Three)),
+            HealthDialect::HealthJson => (HeaderValue::from_static(HEALTH_JSON), health_json::body(subject)),
+            HealthDialect::Actuator => {
+                (HeaderValue::from_static(ACTUATOR_3), actuator::body(subject, Version::Three))
+            }
             HealthDialect::MicroProfile => (JSON, microprofile::body(subject)),
             HealthDialect::Xabaril => (JSON, xabaril::body(subject)),
             HealthDialect::Text => return (status, PLAIN, plain::text(subject)),
@@ -106,7 +108,7 @@ impl Call<'_> {
             state: self.state,
             snapshot: &self.snapshot,
             sees_all: self.may_see_details(),
-            now: self.now,
+            now: self.now(),
             started: self.started(),
         }
     }

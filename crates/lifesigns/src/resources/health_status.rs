@@ -1,7 +1,7 @@
 //! `/health/status`: the traffic light. The status code alone says it; bodies are for people.
 
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use lifesigns_model::identity::UNKNOWN;
 use lifesigns_model::light::Light;
 
@@ -10,9 +10,9 @@ use super::escape::{Line, Markup, in_quotes};
 use super::{Call, negotiate};
 
 const FORCED: HeaderName = HeaderName::from_static("x-lifesigns-forced");
-const HTML: &str = "text/html; charset=utf-8";
-const XML: &str = "text/xml; charset=utf-8";
-const APPLICATION_XML: &str = "application/xml; charset=utf-8";
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
+const APPLICATION_XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-8");
 const OFFERS: [&str; 5] = ["application/json", "text/html", "text/plain", "text/xml", "application/xml"];
 
 /// The codes that this resource answers with, and can be made to.
@@ -27,7 +27,7 @@ pub(super) fn is_own_code(status: StatusCode) -> bool {
 
 pub(super) fn answer(call: &Call<'_>) -> Answer {
     let verdict = &call.snapshot.verdict;
-    let lasted = call.now.since(verdict.since).as_secs();
+    let lasted = verdict.since.age(call.elapsed).as_secs();
     let prolonged = lasted >= u64::from(call.state.settings.prolonged_red_seconds);
     let status = match verdict.light {
         Light::Green => StatusCode::OK,

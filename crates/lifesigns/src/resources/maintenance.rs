@@ -27,7 +27,7 @@ pub(super) async fn answer<B: Body>(call: &Call<'_>, body: B) -> Answer {
     match call.parts.method {
         Method::PUT => {
             let announced = body::read(body, "announcement", MAX_BODY_BYTES).await;
-            match announced.and_then(|bytes| Announcement::parse(&bytes, call.now)) {
+            match announced.and_then(|bytes| Announcement::parse(&bytes, call.now())) {
                 Ok(announcement) => switch_on(call, announcement, by).await,
                 Err(fault) => call.fault(&fault),
             }
@@ -42,14 +42,14 @@ pub(super) async fn answer<B: Body>(call: &Call<'_>, body: B) -> Answer {
         }
         _ => {
             let maintenance = call.snapshot.maintenance.as_ref();
-            shown(maintenance.filter(|maintenance| maintenance.is_on(call.now)))
+            shown(maintenance.filter(|maintenance| maintenance.is_on(call.now())))
         }
     }
 }
 
 async fn switch_on(call: &Call<'_>, announcement: Announcement, by: Option<String>) -> Answer {
     let Announcement { reason, ends } = announcement;
-    let (api, now) = (call.api.clone(), call.now);
+    let (api, now) = (call.api.clone(), call.now());
     let set = move || match api.set_maintenance(&reason, ends, now, by.as_deref()) {
         Ok(()) => Ok(shown(api.snapshot().maintenance.as_ref())),
         Err(bad) => Err(bad),

@@ -8,6 +8,7 @@ mod checks;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
+use http::HeaderValue;
 use lifesigns_model::objective::ObjectiveReport;
 use lifesigns_model::series::NOT_APPLICABLE;
 
@@ -20,8 +21,9 @@ use crate::process::Process;
 use crate::settings::ResourceKind;
 use crate::totals::{ExchangeTotals, LATENCY_BOUNDS};
 
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 const ACTIVE: &str = "http_server_active_requests";
 
@@ -92,9 +94,9 @@ fn labels(total: &ExchangeTotals) -> String {
 
 fn subjects(page: &mut Page, process: &Process) {
     page.begin("lifesigns_light", "gauge", "Traffic light: 0 green, 1 amber, 2 red.");
-    let now = process.time.now();
+    let elapsed = process.time.elapsed();
     for api in process.apis.iter().filter(|api| api.records) {
-        let light = api.snapshot.load_full().at(now).verdict.light as u8;
+        let light = api.snapshot.load_full().at(elapsed).verdict.light as u8;
         page.sample("lifesigns_light", &format!("lifesigns_api=\"{}\"", Label(&api.name)), light);
     }
     page.begin_counter("lifesigns_light_changes", "Changes of the traffic light.");

@@ -85,7 +85,7 @@ fn lines<'a>(call: &'a Call<'_>) -> Vec<Line<'a>> {
         is_ok: false,
         reason: task.failure.as_deref().unwrap_or("it is not done yet").to_owned(),
     });
-    let age = call.now.since(snapshot.judged);
+    let age = snapshot.judged.age(call.elapsed);
     let collector = Line {
         name: "collector".into(),
         is_ok: age < RED_AFTER,

@@ -23,7 +23,7 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
     let mut body = json!({
         "status": if is_red { "unhealthy" } else { "healthy" },
         "service": &*call.state.name,
-        "timestamp": time_text(call.now.wall),
+        "timestamp": time_text(call.now().wall),
         "environment": known(&identity.environment),
         "version": known(&identity.version),
         "uptime": call.uptime().map(|uptime| uptime.as_secs()),
@@ -51,6 +51,6 @@ impl Call<'_> {
 
     /// How long it has been up.
     pub(super) fn uptime(&self) -> Option<Duration> {
-        Some(self.now.wall.duration_since(self.started()?).try_into().unwrap_or_default())
+        Some(self.now().wall.duration_since(self.started()?).try_into().unwrap_or_default())
     }
 }

@@ -49,7 +49,11 @@ fn output(subject: &Subject<'_>, components: &[Component<'_>]) -> String {
             let failure = component.failure.map(|failure| format!("{failure}: ")).unwrap_or_default();
             Some(format!("{}: {failure}{output}", component.name))
         });
-    [subject.snapshot.verdict.summary()].into_iter().chain(said.take(MAX_SAID)).collect::<Vec<_>>().join("; ")
+    [subject.snapshot.verdict.summary().into_owned()]
+        .into_iter()
+        .chain(said.take(MAX_SAID))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// So many checks are quoted in the answer's own `output`; each has its own besides.

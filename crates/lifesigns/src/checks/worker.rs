@@ -53,8 +53,9 @@ pub(crate) struct Watched {
 impl Watched {
     /// The check that keeps the thread to itself, and for how long it has.
     pub(crate) fn polled(&self, elapsed: Duration) -> Option<(usize, Duration)> {
-        let since = Duration::from_millis(self.since.load(Ordering::Acquire));
+        // In this order: the time is then that of this check or of a later one, never that of one before it.
         let polled = self.polled.load(Ordering::Acquire);
+        let since = Duration::from_millis(self.since.load(Ordering::Acquire));
         (polled > 0).then(|| (polled as usize - 1, elapsed.saturating_sub(since)))
     }
 

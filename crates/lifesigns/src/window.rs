@@ -10,6 +10,10 @@ use rustc_hash::FxHashMap;
 
 use crate::settings::RouteGroup;
 
+/// A window has so many cells: one that is an hour wide costs no more than one of a minute, and is let go of in larger
+/// steps.
+const MAX_CELLS: u32 = 120;
+
 /// The windows of one API: over all of its exchanges, and over those of each group of its routes.
 #[derive(Debug)]
 pub(crate) struct ApiWindows {
@@ -83,8 +87,10 @@ pub(crate) struct Window {
     cells: VecDeque<Cell>,
 }
 
+/// What was drained in one tick, or in several that came close together.
 #[derive(Debug)]
 struct Cell {
+    began: Duration,
     ended: Duration,
     tick: Tick,
 }
@@ -97,6 +103,16 @@ pub(crate) struct Tick {
     pub(crate) latency: Histogram,
     /// Exchanges that failed because of the service, by number of the route.
     pub(crate) failures: FxHashMap<u16, u64>,
+}
+
+impl Tick {
+    fn merge(&mut self, other: Tick) {
+        self.exchanges += other.exchanges;
+        self.latency.merge(&other.latency);
+        for (route, count) in other.failures {
+            *self.failures.entry(route).or_default() += count;
+        }
+    }
 }
 
 impl Window {
@@ -113,8 +129,15 @@ impl Window {
         while self.cells.front().is_some_and(|cell| elapsed.saturating_sub(cell.ended) >= self.width) {
             self.cells.pop_front();
         }
-        if tick.exchanges > 0 {
-            self.cells.push_back(Cell { ended: elapsed, tick });
+        if tick.exchanges == 0 {
+            return;
+        }
+        match self.cells.back_mut() {
+            Some(cell) if elapsed.saturating_sub(cell.began) < self.width / MAX_CELLS => {
+                cell.ended = elapsed;
+                cell.tick.merge(tick);
+            }
+            _ => self.cells.push_back(Cell { began: elapsed, ended: elapsed, tick }),
         }
     }
 
@@ -166,5 +189,23 @@ mod tests {
         assert_eq!((window.traffic().exchanges, window.traffic().failures), (1, 0));
         window.push(Duration::from_secs(90), Tick::default());
         assert_eq!(window.traffic(), Traffic::default());
+    }
+
+    #[test]
+    fn a_window_has_a_bounded_number_of_cells_however_wide_it_is_and_however_often_it_is_fed() {
+        for (window_seconds, ticks_a_second) in [(3600, 2), (60, 2), (60, 100), (10, 2)] {
+            let mut window = Window::new(&Thresholds { window_seconds, ..Thresholds::default() });
+            let width = u64::from(window_seconds);
+            for number in 1..=2 * width * ticks_a_second {
+                let tick = Tick { exchanges: 1, failures: [(7, 1)].into_iter().collect(), ..Tick::default() };
+                window.push(Duration::from_millis(number * 1000 / ticks_a_second), tick);
+                assert!(window.cells.len() <= MAX_CELLS as usize + 1, "{}", window.cells.len());
+            }
+            let traffic = window.traffic();
+            assert_eq!(traffic.exchanges, traffic.failures);
+            let due = width * ticks_a_second;
+            let a_cell_more = due + due.div_ceil(u64::from(MAX_CELLS)) + 1;
+            assert!((due..=a_cell_more).contains(&traffic.exchanges), "{traffic:?} of {due}");
+        }
     }
 }

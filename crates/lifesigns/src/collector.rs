@@ -3,6 +3,7 @@
 //! Half a second and not a whole one, so that even with the store's commit after it nothing that ended more than
 //! a second ago is lost when the process is killed.
 
+use std::cell::LazyCell;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use rustc_hash::FxHashMap;
 
 use crate::checks::CheckSnapshot;
 use crate::journal::Journal;
+use crate::proc::ProcessSource;
 use crate::process::{ApiState, Process};
 use crate::recorder::accumulator::SeriesKey;
 use crate::recorder::labels::{NOT_APPLICABLE_ID, OTHER_ID};
@@ -173,6 +175,12 @@ impl Collected {
         if read_figures {
             self.process_figures_read = Some(now.elapsed);
         }
+        // Behind a gateway thousands of APIs may show the gateway's own process, which is looked at once.
+        let own_process = LazyCell::new(|| ProcessSource::Own.read());
+        let figures = |api: &ApiState| {
+            let own = (api.source == ProcessSource::Own).then(|| *own_process).flatten();
+            own.unwrap_or_else(|| api.process_figures())
+        };
         let scheduler_silent = process.checks.silent_for(now.elapsed);
         self.journal.turn(now.elapsed);
         let in_flight = process.recorder.in_flight();
@@ -194,7 +202,7 @@ impl Collected {
                 maintenance: api.maintenance_at(now),
                 in_flight: if api.records { in_flight[index] } else { in_flight.iter().sum() },
                 start_tasks: Arc::clone(&start_tasks),
-                process: if read_figures { api.process_figures() } else { before.process },
+                process: if read_figures { figures(api) } else { before.process },
                 verdict: before.verdict.clone(),
             };
             let verdict = verdict(api, &next, now);

@@ -1,11 +1,13 @@
-//! What the checks and the verdict come to, asked through the tower layer.
+//! The health resources, and what checks and verdict come to in them, asked through the tower layer.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
 #![allow(clippy::float_cmp, reason = "small whole numbers are written and read exactly")]
 
 mod details;
 mod dialects;
+mod figures;
 mod metrics;
 mod probes;
+mod resources;
 mod secrecy;
 mod support;

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::routing::get;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
+use lifesigns::model::identity::Identity;
 use lifesigns::model::store::Retention;
 use lifesigns::{Api, Builder, Check, FailureKind, Lifesigns, Report, Scope, Snapshot, Token, TokenHash};
 use lifesigns_store::memory::MemoryStore;
@@ -53,6 +54,18 @@ pub(crate) fn builder() -> Builder {
         .token(token("idle", &[]))
 }
 
+/// The same, and who it is.
+pub(crate) fn known() -> Builder {
+    builder().identity(Identity {
+        repo: Some("abc/items".into()),
+        revision: Some("29636480c0ffee0029636480c0ffee0029636480".into()),
+        version: Some("1.2.0".into()),
+        language: Some("rust 1.89".into()),
+        environment: Some("test".into()),
+        ..Identity::default()
+    })
+}
+
 /// A check that says the same each time, believed at once.
 pub(crate) fn says(name: &str, report: Report) -> Check {
     Check::new(name, move || std::future::ready(report.clone()))
@@ -77,7 +90,10 @@ pub(crate) fn started(builder: Builder) -> (Lifesigns, Router) {
 }
 
 pub(crate) fn app(lifesigns: &Lifesigns) -> Router {
-    Router::new().route("/items/{id}", get(|| async { "item" })).layer(lifesigns.layer())
+    Router::new()
+        .route("/items/{id}", get(|| async { "item" }))
+        .route("/broken", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "no") }))
+        .layer(lifesigns.layer())
 }
 
 /// Waits for a snapshot like this.
@@ -94,7 +110,11 @@ pub(crate) async fn ask(app: &Router, method: &str, path: &str, headers: &[(Head
     for (name, value) in headers {
         request = request.header(name, *value);
     }
-    let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    send(app, request.body(Body::empty()).unwrap()).await
+}
+
+pub(crate) async fn send(app: &Router, request: Request<Body>) -> Answer {
+    let response = app.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
     Answer { status: parts.status, headers: parts.headers, body }

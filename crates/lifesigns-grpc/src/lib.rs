@@ -43,6 +43,7 @@
 
 mod codec;
 mod message;
+mod preface;
 mod presence;
 mod serve;
 mod service;

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::preface::Prompt;
 use crate::presence::{Presence, Presences};
 use crate::service::HealthService;
 
@@ -37,7 +38,7 @@ const SEND_BUFFER: usize = 16 * 1024;
 /// A connection on which nothing came is asked so often whether the other side is still there…
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// … and has so long to answer.
+/// … and has so long to answer; as long as a client has to speak at all.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection that has to go may take to end in good order.
@@ -47,8 +48,8 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// `UNAVAILABLE`, other calls get a second to end, and nobody is accepted any more.
 ///
 /// At most 1,024 clients are connected, and no more than an eighth of the files that the process may open; past that,
-/// whoever has been of no use for longest has to go. Each may have 256 calls under way. Whoever does not answer a ping
-/// within 10 seconds is cut off.
+/// whoever has been of no use for longest has to go. Each may have 256 calls under way. Whoever does not begin to speak
+/// HTTP/2, or does not answer a ping, within 10 seconds is cut off.
 ///
 /// # Errors
 /// What the system says of a listener that does not work at all. That it has no more files to give is none: it is
@@ -131,7 +132,8 @@ async fn serve_client(
         let answer = service.clone().answer(request, Some(presence.begin()));
         async { Ok::<_, Infallible>(answer.await) }
     };
-    let mut connection = pin!(http().serve_connection(TokioIo::new(stream), service_fn(call)));
+    let stream = TokioIo::new(Prompt::new(stream, KEEP_ALIVE_TIMEOUT));
+    let mut connection = pin!(http().serve_connection(stream, service_fn(call)));
     let served = tokio::select! {
         served = &mut connection => Some(served),
         () = presence.has_to_go() => None,
@@ -207,6 +209,19 @@ mod tests {
         timeout(10 * LAST_WORD, streams[0].read_to_end(&mut rest)).await.expect("it is let go").unwrap();
         let still_there = timeout(LAST_WORD, streams[1].read_to_end(&mut rest)).await;
         assert!(still_there.is_err(), "{still_there:?}");
+        serving.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_says_nothing_at_all_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let lifesigns = Lifesigns::builder("polls").start().unwrap();
+        let serving =
+            tokio::spawn(async move { serve(listener, &lifesigns, std::future::pending::<()>()).await });
+        let mut rest = Vec::new();
+        // The clock runs ahead while nothing happens.
+        timeout(10 * KEEP_ALIVE_TIMEOUT, silent.read_to_end(&mut rest)).await.expect("it is let go").unwrap();
         serving.abort();
     }
 }

@@ -1,57 +1,20 @@
 //! This gateway, nginx and HAProxy in front of the same upstream, each in turn.
 
-use std::{
-    fmt::Write,
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fmt::Write, fs, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use crate::{
-    Outcome, USAGE, complain,
+    Outcome, complain,
     load::{self, Load},
     machine,
+    options::Options,
     process::{Process, free_address},
     spread::Spread,
     upstream,
 };
 
-/// What to measure, and for how long.
-pub(crate) struct Options {
-    lifesigns: PathBuf,
-    rounds: usize,
-    duration: Duration,
-    rate: u32,
-    connections: u32,
-    only: Option<Vec<String>>,
-}
-
-impl Options {
-    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
-        let mut options = Options {
-            lifesigns: PathBuf::from("target/release/lifesigns"),
-            rounds: 5,
-            duration: Duration::from_secs(6),
-            rate: 6000,
-            connections: 64,
-            only: None,
-        };
-        while let Some(flag) = arguments.next() {
-            let value = arguments.next().ok_or(USAGE)?;
-            match flag.as_str() {
-                "--lifesigns" => options.lifesigns = value.into(),
-                "--rounds" => options.rounds = value.parse()?,
-                "--seconds" => options.duration = Duration::from_secs_f64(value.parse()?),
-                "--rate" => options.rate = value.parse()?,
-                "--connections" => options.connections = value.parse()?,
-                "--only" => options.only = Some(value.split(',').map(str::to_owned).collect()),
-                _ => return Err(USAGE.into()),
-            }
-        }
-        Ok(options)
-    }
+/// Without a word on the command line.
+pub(crate) fn options() -> Options {
+    Options::new(5, Duration::from_secs(6), 64)
 }
 
 /// Somebody who answers the requests.
@@ -121,9 +84,8 @@ fn measure(subject: &Subject, load: Load) -> Outcome<Sample> {
 }
 
 fn start(options: &Options, upstream: SocketAddr, directory: &Path) -> Outcome<Vec<Subject>> {
-    let wanted = |name: &str| options.only.as_ref().is_none_or(|only| only.iter().any(|own| own == name));
     let mut subjects = Vec::new();
-    if wanted("direct") {
+    if options.wants("direct") {
         subjects.push(Subject {
             name: "direct",
             address: upstream,
@@ -136,7 +98,7 @@ fn start(options: &Options, upstream: SocketAddr, directory: &Path) -> Outcome<V
         ("nginx", nginx),
         ("haproxy", haproxy),
     ] {
-        if wanted(name) {
+        if options.wants(name) {
             let address = free_address()?;
             let mut command = command(options, address, upstream, directory)?;
             let log = directory.join(format!("{name}.log"));
@@ -153,10 +115,7 @@ fn lifesigns(
     upstream: SocketAddr,
     directory: &Path,
 ) -> Outcome<Command> {
-    let program = fs::canonicalize(&options.lifesigns).map_err(|error| {
-        format!("{}: {error}; build it with --release first", options.lifesigns.display())
-    })?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(options.program()?);
     command
         .current_dir(directory)
         .args([

@@ -5,6 +5,7 @@ mod dependency;
 mod gateway;
 mod load;
 mod machine;
+mod options;
 mod probes;
 mod process;
 mod server;
@@ -34,8 +35,10 @@ usage: bench gateway [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [-
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let outcome = match arguments.next().as_deref() {
-        Some("gateway") => gateway::Options::parse(arguments).and_then(|options| gateway::compare(&options)),
-        Some("probes") => probes::Options::parse(arguments).and_then(|options| probes::compare(&options)),
+        Some("gateway") => {
+            gateway::options().changed(arguments).and_then(|options| gateway::compare(&options))
+        }
+        Some("probes") => probes::options().changed(arguments).and_then(|options| probes::compare(&options)),
         Some("checks") => checks::Options::parse(arguments).and_then(|options| checks::observe(&options)),
         // Not for people: the servers that are measured, which the other commands start.
         Some("serve") => server::run(arguments),

@@ -5,17 +5,18 @@ use std::{
     fmt::Write,
     fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
-    Outcome, USAGE, complain,
+    Outcome, complain,
     dependency::{self, State},
     load::{self, Load},
     machine,
+    options::Options,
     process::{Process, free_address},
     spread::Spread,
     upstream,
@@ -31,40 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What a resource may answer whose dependencies may hang.
 const STATUSES: &[u16] = &[200, 500, 502, 503];
 
-/// What to measure, and for how long.
-pub(crate) struct Options {
-    lifesigns: PathBuf,
-    rounds: usize,
-    duration: Duration,
-    rate: u32,
-    connections: u32,
-    only: Option<String>,
-}
-
-impl Options {
-    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
-        let mut options = Options {
-            lifesigns: PathBuf::from("target/release/lifesigns"),
-            rounds: 30,
-            duration: Duration::from_secs(1),
-            rate: 6000,
-            connections: 16,
-            only: None,
-        };
-        while let Some(flag) = arguments.next() {
-            let value = arguments.next().ok_or(USAGE)?;
-            match flag.as_str() {
-                "--lifesigns" => options.lifesigns = value.into(),
-                "--rounds" => options.rounds = value.parse()?,
-                "--seconds" => options.duration = Duration::from_secs_f64(value.parse()?),
-                "--rate" => options.rate = value.parse()?,
-                "--connections" => options.connections = value.parse()?,
-                "--only" => options.only = Some(value),
-                _ => return Err(USAGE.into()),
-            }
-        }
-        Ok(options)
-    }
+/// Without a word on the command line.
+pub(crate) fn options() -> Options {
+    Options::new(30, Duration::from_secs(1), 16)
 }
 
 /// Somebody who answers probes.
@@ -87,13 +57,12 @@ pub(crate) fn compare(options: &Options) -> Outcome<String> {
         options.rounds,
         options.duration.as_secs_f64(),
     );
-    let wanted = |name| options.only.as_ref().is_none_or(|only| only == name);
-    if wanted("cost") {
+    if options.wants("cost") {
         for rate in [options.rate, 0] {
             text.push_str(&cost(options, rate, directory.path())?);
         }
     }
-    if wanted("hung") {
+    if options.wants("hung") {
         text.push_str(&hung(options, directory.path())?);
     }
     Ok(text)
@@ -267,9 +236,6 @@ fn gateway(
     dependencies: &[SocketAddr],
     directory: &Path,
 ) -> Outcome<(Process, [SocketAddr; 2])> {
-    let program = fs::canonicalize(&options.lifesigns).map_err(|error| {
-        format!("{}: {error}; build it with --release first", options.lifesigns.display())
-    })?;
     let (public, admin, upstream) = (free_address()?, free_address()?, upstream::start()?);
     let mut config = format!(
         "[gateway]\nlisten = \"{public}\"\nadmin_listen = \"{admin}\"\nworkers = 1\n\n\
@@ -284,7 +250,7 @@ fn gateway(
     }
     let file = directory.join(format!("gateway-{}.toml", public.port()));
     fs::write(&file, config)?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(options.program()?);
     command.current_dir(directory).args(["run", "--config"]).arg(&file);
     let process = Process::start(&mut command, public, &file.with_extension("log"))?;
     Ok((process, [public, admin]))

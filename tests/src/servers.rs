@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
+use crate::wait;
+
 mod clickhouse;
 mod mariadb;
 mod mosquitto;
@@ -193,8 +195,13 @@ impl Server {
     }
 
     /// Stops it where it stands, as `kill -STOP` does: connections are taken by the system, and nobody answers.
+    ///
+    /// Waits until each of its threads has stopped: the signal alone says only that they will.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        wait::until("the threads of the server to stop", || {
+            self.family().into_iter().all(is_stopped).then_some(())
+        });
     }
 
     /// Lets it go on.
@@ -260,6 +267,16 @@ impl Server {
         }
         family.into_iter().filter_map(|id| Pid::from_raw(id.cast_signed())).collect()
     }
+}
+
+/// Whether no thread of a process runs any more, by the letter behind its name (proc(5)); one that has ended does not.
+fn is_stopped(id: Pid) -> bool {
+    let threads = fs::read_dir(format!("/proc/{}/task", id.as_raw_nonzero()));
+    threads.into_iter().flatten().flatten().all(|thread| {
+        let status = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = status.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        state.is_none_or(|state| matches!(state, 'T' | 't' | 'X' | 'Z'))
+    })
 }
 
 impl Drop for Server {

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use lifesigns_checks::{FailureKind, Secret, Server};
+use lifesigns_checks::{FailureKind, Secret, Server, mqtt};
 
 use crate::impostor::{Impostor, Manner};
 use crate::scenario::expect;
-use crate::{Make, amqp_check};
+use crate::{Make, amqp_check, nats_check};
 
 fn at(check: Make, scheme: &str, address: SocketAddr) -> lifesigns_checks::Check {
     check(Server::at(format!("{scheme}://somebody@{address}")).password(Secret::new("s3cret"))).unwrap()
@@ -29,4 +29,31 @@ async fn tables_without_end_are_not_followed() {
     let impostor = Impostor::start(Manner::Says(frame.leak())).await;
     let check = at(amqp_check, "amqp", impostor.address);
     expect("with a bottomless greeting", &check, Some((FailureKind::UnexpectedAnswer, ""))).await;
+}
+
+/// A greeting without an end is read no further than any greeting goes.
+#[tokio::test]
+async fn lines_without_end_are_not_kept() {
+    let impostor = Impostor::start(Manner::Says(vec![b'I'; 1 << 20].leak())).await;
+    let check = at(nats_check, "nats", impostor.address);
+    expect("with a greeting that goes on", &check, Some((FailureKind::UnexpectedAnswer, "NATS"))).await;
+}
+
+#[tokio::test]
+async fn a_server_that_wants_tls_is_told_no_password() {
+    let impostor = Impostor::start(Manner::Says(b"INFO {\"tls_required\":true}\r\nPONG\r\n")).await;
+    let check = at(nats_check, "nats", impostor.address);
+    expect("which insists on TLS", &check, Some((FailureKind::UnexpectedAnswer, "tls://"))).await;
+}
+
+/// Retained messages may come at any time after a subscription, and be of any length.
+#[tokio::test]
+async fn messages_for_others_are_passed_over() {
+    let message = [b"\x30\xa3\x9c\x01\0\x01a".as_slice(), &vec![b'x'; 20_000]].concat();
+    let said = [b"\x20\x02\0\0\xd0\0".as_slice(), &message, &message, b"\x90\x03\0\x01\0"].concat();
+    let impostor = Impostor::start(Manner::Says(said.leak())).await;
+    let server = Server::at(format!("mqtt://{}", impostor.address));
+    let check =
+        mqtt::check("mqtt", mqtt::Options { topic: Some("a".to_owned()), ..mqtt::Options::new(server) });
+    expect("with messages before the answer", &check.unwrap(), None).await;
 }

@@ -94,7 +94,8 @@ impl<'a> Component<'a> {
         }
     }
 
-    /// What was measured, by name.
+    /// What was measured, by name, and when. A measurement of one of these two names, such as the age of a file, is told
+    /// and not the other.
     pub(super) fn data(&self, now: Moment) -> Map<String, Value> {
         let measured = self.measures.iter().filter_map(|measure| {
             let value = measure.value.clone()?;
@@ -102,8 +103,8 @@ impl<'a> Component<'a> {
         });
         let mut data: Map<String, Value> = measured.collect();
         if let Some(time) = self.time {
-            data.insert("time".to_owned(), json!(time_text(time.wall)));
-            data.insert("age".to_owned(), json!(now.since(time).as_secs()));
+            data.entry("time").or_insert_with(|| json!(time_text(time.wall)));
+            data.entry("age").or_insert_with(|| json!(now.since(time).as_secs()));
         }
         data
     }

@@ -297,6 +297,7 @@ fn parts_say_what_they_are() {
     assert_eq!(actuator("a check has measured", "/components/disk/details/utilization"), 81.5);
     assert_eq!(actuator("failing traffic", "/components/traffic/status"), "DOWN");
     assert_eq!(actuator("the scheduler stands", "/components/scheduler/status"), "DOWN");
+    assert_eq!(actuator("the scheduler stands", "/components/scheduler/details/age"), 60);
     assert_eq!(word("well", Form::Actuator2, "/details/db/details/age"), 2);
 
     let draft = |scene, pointer| word(scene, Form::Dialect(HealthDialect::HealthJson), pointer);

@@ -35,7 +35,7 @@ async fn read_whole<B: Body>(body: B, what: &str, max_bytes: usize) -> Result<Ve
         let Ok(mut data) = frame.into_data() else { continue };
         if bytes.len() + data.remaining() > max_bytes {
             let fault = Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large").at("body");
-            return Err(fault.says(format!("A {what} has at most {max_bytes} bytes.")));
+            return Err(fault.says(format!("The {what} has more than {max_bytes} bytes.")));
         }
         while data.has_remaining() {
             let chunk = data.chunk();
@@ -45,4 +45,21 @@ async fn read_whole<B: Body>(body: B, what: &str, max_bytes: usize) -> Result<Ve
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_refused_and_the_longest_is_not() {
+        let body = || Full::new(Bytes::from_static(b"12345"));
+        assert_eq!(read(body(), "announcement", 5).await.ok().unwrap(), b"12345");
+        let fault = read(body(), "announcement", 4).await.err().unwrap();
+        assert_eq!(fault.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(fault.message, "The announcement has more than 4 bytes.");
+    }
 }

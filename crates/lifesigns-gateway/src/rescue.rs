@@ -112,7 +112,8 @@ pub(crate) fn rescue(failure: &Failure, target: &Target, request_id: &HeaderValu
     let is_ours = failure.failed_by() == FailedBy::Gateway;
     let untold = if is_ours { target.complaints.note() } else { None };
     if untold.is_some() || tracing::enabled!(Level::DEBUG) {
-        let cause = failure.source().map(describe).unwrap_or_default();
+        let cause = cause(failure);
+        let cause = cause.as_deref();
         let (api, request_id) = (target.api.name(), request_id.to_str().unwrap_or_default());
         match untold {
             Some(0) => tracing::warn!(api, request_id, cause, "{failure}"),
@@ -179,6 +180,11 @@ fn problem(status: StatusCode, detail: &str, request_id: &HeaderValue) -> Respon
     response
 }
 
+/// What is behind a failure; nothing where it says all there is to say, so that the log has no empty field.
+fn cause(failure: &Failure) -> Option<String> {
+    failure.source().map(describe)
+}
+
 /// An error with all that is behind it.
 fn describe(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -189,4 +195,18 @@ fn describe(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_has_a_cause_only_where_something_is_behind_it() {
+        let refused = Failure::Connect(io::Error::other("refused"));
+        assert_eq!(cause(&refused).as_deref(), Some("refused"));
+        for failure in [Failure::ResponseTimeout, Failure::ConnectTimeout, Failure::CutOff, Failure::Loop] {
+            assert_eq!(cause(&failure), None, "{failure}");
+        }
+    }
 }

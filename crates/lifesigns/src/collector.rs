@@ -26,6 +26,7 @@ use crate::process::{ApiState, Process};
 use crate::recorder::accumulator::SeriesKey;
 use crate::recorder::labels::{NOT_APPLICABLE_ID, OTHER_ID};
 use crate::recorder::{METHODS, lock};
+use crate::resources::prepared::PreparedHead;
 use crate::snapshot::Snapshot;
 use crate::startup::OpenStartTask;
 use crate::subscription::LightChange;
@@ -204,6 +205,7 @@ impl Collected {
                 start_tasks: Arc::clone(&start_tasks),
                 process: if read_figures { figures(api) } else { before.process },
                 verdict: before.verdict.clone(),
+                head: PreparedHead::default(),
             };
             let verdict = verdict(api, &next, now);
             let transition = verdict.transition_from(&before.verdict);

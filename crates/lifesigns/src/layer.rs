@@ -83,8 +83,8 @@ where
             let caller = caller(&request, Listener::Public);
             drop(path);
             if !resource.kind().may_take_time() {
-                let (mut parts, _) = request.into_parts();
-                let response = resources::answer_at_once(&self.api, &resource, caller, &mut parts);
+                let (parts, _) = request.into_parts();
+                let response = resources::answer_at_once(&self.api, &resource, caller, &parts);
                 return ServiceFuture::Answered { response: Some(response) };
             }
             let api = self.api.clone();

@@ -16,6 +16,7 @@ mod maintenance;
 mod metrics;
 mod negotiate;
 mod path;
+pub(crate) mod prepared;
 mod probes;
 mod request_id;
 mod status;
@@ -112,7 +113,7 @@ struct Call<'a> {
     state: &'a ApiState,
     resource: &'a Resource,
     caller: Caller,
-    parts: &'a mut Parts,
+    parts: &'a Parts,
     request_id: RequestId,
     /// When it was asked, by the time since the process began.
     elapsed: Duration,
@@ -132,8 +133,11 @@ pub async fn answer<B>(
 where
     B: Body,
 {
-    let (mut parts, body) = request.into_parts();
-    let call = Call::begin(api, &resource, caller, &mut parts);
+    let (parts, body) = request.into_parts();
+    let call = Call::begin(api, &resource, caller, &parts);
+    if call.is_usual_probe() {
+        return call.answer_usual_probe();
+    }
     let (answer, allowance) = call.answer(body).await;
     answer.finish(call, allowance)
 }
@@ -143,9 +147,12 @@ pub(crate) fn answer_at_once(
     api: &Api,
     resource: &Resource,
     caller: Caller,
-    parts: &mut Parts,
+    parts: &Parts,
 ) -> Response<Full<Bytes>> {
     let call = Call::begin(api, resource, caller, parts);
+    if call.is_usual_probe() {
+        return call.answer_usual_probe();
+    }
     let (answer, allowance) = match call.admit() {
         Ok(allowance) => (call.answer_from_snapshot(), allowance),
         Err(refusal) => *refusal,
@@ -155,7 +162,7 @@ pub(crate) fn answer_at_once(
 
 impl<'a> Call<'a> {
     /// Counts and logs a request.
-    fn begin(api: &'a Api, resource: &'a Resource, caller: Caller, parts: &'a mut Parts) -> Call<'a> {
+    fn begin(api: &'a Api, resource: &'a Resource, caller: Caller, parts: &'a Parts) -> Call<'a> {
         let state = api.state();
         let elapsed = api.process.time.elapsed();
         let request_id = request_id(&parts.headers);

@@ -9,6 +9,7 @@ use lifesigns_model::verdict::{AMBER_AFTER, Maintenance, Phase, Traffic, Verdict
 
 use crate::checks::CheckSnapshot;
 use crate::proc::ProcessFigures;
+use crate::resources::prepared::PreparedHead;
 use crate::startup::OpenStartTask;
 
 /// An API as it was at the last tick, at most half a second ago.
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub start_tasks: Arc<[OpenStartTask]>,
     /// The process that serves the API.
     pub process: ProcessFigures,
+    /// What the usual probe gets.
+    pub(crate) head: PreparedHead,
 }
 
 impl Snapshot {
@@ -55,6 +58,7 @@ impl Snapshot {
             in_flight: 0,
             start_tasks: Arc::default(),
             process: ProcessFigures::default(),
+            head: PreparedHead::default(),
         }
     }
 

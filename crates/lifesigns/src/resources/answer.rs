@@ -1,14 +1,12 @@
 //! Answers before they are responses, and the forms that errors take.
 
-use std::mem;
-
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -25,6 +23,9 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 pub(super) const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Most answers have no more headers than this, so that their map need not grow.
+const USUAL_HEADERS: usize = 10;
 
 /// An answer as a resource makes it: the whole of it, whatever the method and the coding.
 pub(super) struct Answer {
@@ -97,25 +98,26 @@ impl Answer {
             .header(ACCESS_CONTROL_MAX_AGE, "600")
     }
 
-    /// The response to this request: common headers, content coding, no body for HEAD.
+    /// The response to this request, with its name.
     pub(super) fn finish(self, call: Call<'_>, allowance: Option<Allowance>) -> Response<Full<Bytes>> {
+        let mut response = self.respond(&call, allowance);
+        response.headers_mut().insert(X_REQUEST_ID, call.request_id.into_header());
+        response
+    }
+
+    /// The response but for the request's name: common headers, content coding, no body for HEAD.
+    pub(super) fn respond(self, call: &Call<'_>, allowance: Option<Allowance>) -> Response<Full<Bytes>> {
         let is_head = call.parts.method == Method::HEAD;
         let coding = negotiate::coding(&call.parts.headers).filter(|_| self.length > 0);
         let answer = if is_head { self } else { self.encoded(coding) };
         let Answer { status, content_type, headers: own, body, length, coding: made } = answer;
-        let origin = call.allowed_origin().cloned();
-        let has_origins = !call.state.settings.allowed_origins.is_empty();
-        // The request's map becomes the response's: it is large enough, and a new one would be the dearest part of HEAD.
-        let mut headers = mem::take(&mut call.parts.headers);
-        headers.clear();
-        for (name, value) in own {
-            headers.insert(name, value);
-        }
+        let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
+        headers.extend(own);
         headers.insert(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
-        let vary = if has_origins {
-            const { HeaderValue::from_static("Accept, Accept-Encoding, Origin") }
-        } else {
+        let vary = if call.state.settings.allowed_origins.is_empty() {
             const { HeaderValue::from_static("Accept, Accept-Encoding") }
+        } else {
+            const { HeaderValue::from_static("Accept, Accept-Encoding, Origin") }
         };
         headers.insert(VARY, vary);
         headers.insert(X_CONTENT_TYPE_OPTIONS, const { HeaderValue::from_static("nosniff") });
@@ -123,8 +125,8 @@ impl Answer {
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, content_type);
         }
-        if let Some(origin) = origin {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if let Some(origin) = call.allowed_origin() {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             let exposed = HeaderValue::from_static("Retry-After, X-Request-Id, RateLimit, RateLimit-Policy");
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
@@ -144,7 +146,6 @@ impl Answer {
         if let Some(coding) = if is_head { coding } else { made } {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         }
-        headers.insert(X_REQUEST_ID, call.request_id.into_header());
         let body = if is_head { Bytes::new() } else { Bytes::from(body) };
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;

@@ -34,9 +34,12 @@ fn is_request_id(bytes: &[u8]) -> bool {
     (1..=128).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
 }
 
+/// Bytes of a name that is made here, all of them plain.
+pub(super) const MADE_LENGTH: usize = 32;
+
 fn made() -> HeaderValue {
     let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
-    let mut digits = [0; 32];
+    let mut digits = [0; MADE_LENGTH];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(next_number().to_be_bytes()) {
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }

@@ -1,13 +1,17 @@
 //! The resources that are answered from a snapshot: what they say, in every form, and where they stand.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, ORIGIN};
 use http::{HeaderName, StatusCode};
-use lifesigns::{Lifesigns, ResourceKind, Settings};
+use lifesigns::model::light::Light;
+use lifesigns::{Check, FailureKind, Lifesigns, Report, ResourceKind, Settings};
 use serde_json::{Value, json};
 
-use super::support::{OPS, app, ask, known};
+use super::support::{OPS, app, ask, known, started, until};
 
 #[tokio::test]
 async fn status_tells_how_the_process_is_doing() {
@@ -170,6 +174,45 @@ async fn a_head_answer_has_the_headers_of_get_and_no_body() {
                 assert_eq!(get.header("content-encoding"), encoding, "{path}");
             }
             assert_eq!(head_headers, get.headers, "{path} {encoding}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_usual_probe_is_told_what_everybody_is_told() {
+    let light = Arc::new(AtomicU8::new(0));
+    let check = |name: &str, fails_from: u8| {
+        let light = Arc::clone(&light);
+        let report = move || {
+            let fails = light.load(Relaxed) >= fails_from;
+            if fails { Report::fail(FailureKind::Failed, "told to") } else { Report::pass() }
+        };
+        let run = move || std::future::ready(report());
+        Check::new(name, run).every(Duration::from_millis(100)).thresholds(1, 1)
+    };
+    let (lifesigns, app) = started(known().check(check("cache", 1)).check(check("db", 2).critical()));
+    for (number, expected) in [(0, Light::Green), (1, Light::Amber), (2, Light::Red), (1, Light::Amber)] {
+        light.store(number, Relaxed);
+        until(&lifesigns.own(), |snapshot| snapshot.verdict.light == expected);
+        // The last two are as long as one that is made here; the last is longer in JSON.
+        for name in [
+            None,
+            Some("short"),
+            Some("0123456789abcdef0123456789abcdef"),
+            Some("\"123456789abcdef0123456789abcdef"),
+        ] {
+            let name: Vec<_> =
+                name.map(|name| (HeaderName::from_static("x-request-id"), name)).into_iter().collect();
+            let head = ask(&app, "HEAD", "/health/status", &name).await;
+            let same = (HeaderName::from_static("x-request-id"), head.header("x-request-id"));
+            // A wish that changes nothing, but is one.
+            let get =
+                ask(&app, "GET", "/health/status", &[same, (ACCEPT, "application/json, */*;q=0.1")]).await;
+            let mut headers = head.headers.clone();
+            let length = headers.remove("content-length").unwrap();
+            assert_eq!((head.status, &headers), (get.status, &get.headers), "{expected:?} {name:?}");
+            assert_eq!(length.to_str().unwrap(), get.body.len().to_string(), "{expected:?} {name:?}");
+            assert!(head.body.is_empty());
         }
     }
 }

@@ -5,17 +5,21 @@
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
 use lifesigns::model::store::Retention;
-use lifesigns::{Identity, Lifesigns, Scope, Token, TokenHash};
+use lifesigns::{Builder, Check, Identity, Lifesigns, Scope, Token, TokenHash};
+use lifesigns_checks::file;
 use lifesigns_store::memory::MemoryStore;
 use lifesigns_tests::client::{Answer, Connection, Request};
 use lifesigns_tests::program::Program;
+use lifesigns_tests::wait;
 use serde_json::{Value, json};
 
 const REVISION: &str = "29636480c0ffee0029636480c0ffee0029636480";
@@ -23,7 +27,7 @@ const TOKEN: &str = "ls_contract";
 const WRITER: &str = "ls_writer";
 
 /// Figures that depend on the clock or the machine, wherever they stand.
-const VOLATILE: [&str; 16] = [
+const VOLATILE: [&str; 20] = [
     "timestamp",
     "uptime",
     "deployed_at",
@@ -38,6 +42,10 @@ const VOLATILE: [&str; 16] = [
     "age_seconds",
     "since",
     "responseTime",
+    "duration",
+    "totalDuration",
+    "duration_ms",
+    "value",
     // Whether a light is amber on its way to red depends on when it is looked at.
     "changed",
     "transitions",
@@ -64,8 +72,8 @@ fn serve(app: Router) -> SocketAddr {
     address
 }
 
-fn library() -> SocketAddr {
-    let lifesigns = Lifesigns::builder("items")
+fn library(checks: impl IntoIterator<Item = Check>) -> SocketAddr {
+    let builder = Lifesigns::builder("items")
         .identity(Identity {
             repo: Some("abc/items".into()),
             revision: Some(REVISION.into()),
@@ -80,20 +88,20 @@ fn library() -> SocketAddr {
             scopes: vec![Scope::AnalyticsRead, Scope::HealthDetails, Scope::MetricsRead],
         })
         .token(Token { name: "writer".into(), hash: TokenHash::of(WRITER), scopes: vec![Scope::HealthWrite] })
-        .store(Arc::new(MemoryStore::new(Retention::default())))
-        .start()
-        .unwrap();
+        .store(Arc::new(MemoryStore::new(Retention::default())));
+    let lifesigns = checks.into_iter().fold(builder, Builder::check).start().unwrap();
     serve(api().layer(lifesigns.layer()))
 }
 
-fn gateway() -> (Program, SocketAddr) {
+/// `checks` is what the configuration says of them.
+fn gateway(checks: &str) -> (Program, SocketAddr) {
     let upstream = format!("http://{}", serve(api()));
     let (folder, hash) = (tempfile::tempdir().unwrap(), TokenHash::of(WRITER));
     let file = folder.path().join("lifesigns.toml");
     let config = format!(
         "name = \"items\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"memory\"\n\
          [[token]]\nname = \"writer\"\nhash = \"{hash}\"\nscopes = [\"health:write\"]\n\
-         [[api]]\nupstream = \"{upstream}\"\n"
+         [[api]]\nupstream = \"{upstream}\"\n{checks}"
     );
     std::fs::write(&file, config).unwrap();
     let arguments = ["run", "--config", file.to_str().unwrap()];
@@ -217,8 +225,8 @@ fn questions() -> Vec<Request> {
 
 #[test]
 fn library_and_gateway_answer_alike_for_the_same_state() {
-    let (_program, gateway) = gateway();
-    let library = library();
+    let (_program, gateway) = gateway("");
+    let library = library([]);
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
     let maintenance = json!({"reason": "A <larger> disk", "until": until.to_string()});
     let states = [(0, "before any traffic"), (3, "in maintenance"), (1, "green"), (2, "red")];
@@ -243,10 +251,68 @@ fn library_and_gateway_answer_alike_for_the_same_state() {
             let settled = Request::get("/health/details").bearer(TOKEN).send(to);
             assert_eq!(settled.status, 200, "{}", settled.text());
         }
-        for question in questions() {
-            let (ours, theirs) = (even(question.send(library)), even(question.send(gateway)));
-            assert_eq!(ours, theirs, "left: library, right: gateway; {answers_before}: {question:?}");
-        }
+        assert_alike(library, gateway, answers_before);
+    }
+}
+
+#[test]
+fn library_and_gateway_tell_alike_of_the_same_checks() {
+    let folder = tempfile::tempdir().unwrap();
+    let [there, missing] = ["there", "missing"].map(|name| folder.path().join(name));
+    std::fs::write(&there, "here").unwrap();
+    let mut written = String::new();
+    for (name, path, more, probe) in [
+        ("config", &there, "", ""),
+        ("queue", &missing, "affected_endpoints = [\"/items/{id}\"]", ""),
+        ("archive", &there, "critical = true\nfails_readiness = false", "min_size_bytes = 5"),
+    ] {
+        let _ = write!(
+            written,
+            "[[check]]\nname = \"{name}\"\ninterval_seconds = 3600\nfailure_threshold = 1\nrecovery_threshold = 1\n\
+             {more}\n[check.file]\npath = \"{}\"\n{probe}\n",
+            path.display()
+        );
+    }
+    let check = |name: &str, options| {
+        // Once in the life of a test, so that both have run as often.
+        file::check(name, options).unwrap().every(Duration::from_hours(1)).thresholds(1, 1)
+    };
+    let checks = [
+        check("config", file::Options::new(&there)),
+        check("queue", file::Options::new(&missing)).affects(["/items/{id}"]),
+        check("archive", file::Options { min_size: 5, ..file::Options::new(&there) })
+            .critical()
+            .spares_readiness(),
+    ];
+    let (_program, gateway) = gateway(&written);
+    let library = library(checks);
+    for to in [library, gateway] {
+        let question = Request::get("/health?dialect=health%2Bjson").bearer(TOKEN);
+        wait::until("every check has run", || {
+            let body: Value = serde_json::from_slice(&question.send(to).body).ok()?;
+            let checks = body["checks"].as_object()?;
+            let has_run = |name: &str| {
+                checks.iter().any(|(key, told)| key.starts_with(name) && told[0]["age"].is_u64())
+            };
+            ["config:", "queue:", "archive:"].into_iter().all(has_run).then_some(())
+        });
+    }
+    assert_alike(library, gateway, "with checks");
+}
+
+fn assert_alike(library: SocketAddr, gateway: SocketAddr, state: &str) {
+    for question in questions() {
+        let (ours, theirs) = (even(question.send(library)), even(question.send(gateway)));
+        let text = |answer: &Answer| String::from_utf8_lossy(&answer.body).into_owned();
+        let (our_text, their_text) = (text(&ours), text(&theirs));
+        assert!(
+            ours == theirs,
+            "{state}: {question:?}\nlibrary: {} {:?}\n{our_text}\ngateway: {} {:?}\n{their_text}",
+            ours.status,
+            ours.headers,
+            theirs.status,
+            theirs.headers,
+        );
     }
 }
 

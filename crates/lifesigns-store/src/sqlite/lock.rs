@@ -4,12 +4,13 @@
 //! caches. The operating system lets go of the lock when the process dies, however it dies; the `.lock` file itself
 //! stays, and means nothing by itself.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use lifesigns_model::store::StoreError;
+
+use super::beside;
 
 /// Held as long as this lives.
 #[derive(Debug)]
@@ -48,9 +49,7 @@ impl WriterLock {
 
 /// Two names of one file share one lock.
 fn lock_path(database: &Path) -> PathBuf {
-    let mut name: OsString = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()).into();
-    name.push(".lock");
-    name.into()
+    beside(&fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()), ".lock")
 }
 
 fn name_the_holder(mut file: &File) -> std::io::Result<()> {

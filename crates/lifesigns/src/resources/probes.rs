@@ -2,6 +2,7 @@
 //! [`lifesigns_model::policy`].
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -22,13 +23,21 @@ use crate::snapshot::Snapshot;
 struct Line<'a> {
     name: Cow<'a, str>,
     is_ok: bool,
+    /// It is bad, which does not count here.
+    is_spared: bool,
     reason: String,
+}
+
+impl<'a> Line<'a> {
+    fn new(name: impl Into<Cow<'a, str>>, is_ok: bool, reason: impl Into<String>) -> Line<'a> {
+        Line { name: name.into(), is_ok, is_spared: false, reason: reason.into() }
+    }
 }
 
 pub(super) fn answer(call: &Call<'_>) -> Answer {
     let snapshot = &call.snapshot;
     let query = call.parts.uri.query();
-    let excluded: Vec<String> = query_values(query, "exclude").collect();
+    let excluded: BTreeSet<String> = query_values(query, "exclude").collect();
     let wants_lines =
         query_value(query, "verbose").is_some_and(|value| !matches!(value.as_str(), "false" | "0"));
     let (probe, fails) = match call.resource.kind {
@@ -40,7 +49,7 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
         return Answer::new(StatusCode::OK, PLAIN, "ok");
     }
     let lines = lines(call);
-    let is_excluded = |line: &Line<'_>| excluded.iter().any(|name| *name == line.name);
+    let is_excluded = |line: &Line<'_>| excluded.contains(&*line.name);
     let is_ok = lines.iter().all(|line| line.is_ok || is_excluded(line));
     let status = if is_ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     if is_ok && !wants_lines {
@@ -53,6 +62,7 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
         let name = escape::Line(&line.name);
         let _ = match (is_excluded(line), line.is_ok) {
             (true, _) => writeln!(text, "[+]{name} excluded: ok"),
+            (false, true) if line.is_spared => writeln!(text, "[+]{name} failing, not counted: ok"),
             (false, true) => writeln!(text, "[+]{name} ok"),
             (false, false) if tells_reasons => {
                 writeln!(text, "[-]{name} failed: {}", escape::Line(&line.reason))
@@ -74,28 +84,19 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
 
 fn lines<'a>(call: &'a Call<'_>) -> Vec<Line<'a>> {
     let snapshot = &*call.snapshot;
-    let startup = Line {
-        name: "startup".into(),
-        is_ok: snapshot.phase != Phase::Starting,
-        reason: "start-up is not over".to_owned(),
-    };
+    let startup = Line::new("startup", snapshot.phase != Phase::Starting, "start-up is not over");
     let tasks = snapshot.start_tasks.iter().filter(|_| snapshot.phase == Phase::Starting);
-    let tasks = tasks.map(|task| Line {
-        name: format!("startup:{}", task.name).into(),
-        is_ok: false,
-        reason: task.failure.as_deref().unwrap_or("it is not done yet").to_owned(),
+    let tasks = tasks.map(|task| {
+        let reason = task.failure.as_deref().unwrap_or("it is not done yet");
+        Line::new(format!("startup:{}", task.name), false, reason)
     });
     let age = snapshot.judged.age(call.elapsed);
-    let collector = Line {
-        name: "collector".into(),
-        is_ok: age < RED_AFTER,
-        reason: format!("nothing has been judged for {} seconds", age.as_secs()),
-    };
+    let reason = format!("nothing has been judged for {} seconds", age.as_secs());
+    let collector = Line::new("collector", age < RED_AFTER, reason);
     let silent = snapshot.scheduler_silent;
-    let scheduler = (!snapshot.checks.is_empty()).then(|| Line {
-        name: "scheduler".into(),
-        is_ok: silent < RED_AFTER,
-        reason: format!("no check has been run for {} seconds", silent.as_secs()),
+    let scheduler = (!snapshot.checks.is_empty()).then(|| {
+        let reason = format!("no check has been run for {} seconds", silent.as_secs());
+        Line::new("scheduler", silent < RED_AFTER, reason)
     });
     match call.resource.kind {
         ResourceKind::Startupz => [startup].into_iter().chain(tasks).collect(),
@@ -109,11 +110,9 @@ fn lines<'a>(call: &'a Call<'_>) -> Vec<Line<'a>> {
             [collector].into_iter().chain(scheduler).chain(checks).collect()
         }
         _ => {
-            let shutdown = Line {
-                name: "shutdown".into(),
-                is_ok: !matches!(snapshot.phase, Phase::Draining | Phase::Stopped),
-                reason: format!("the process is about to end; {} in flight", snapshot.in_flight),
-            };
+            let goes_on = !matches!(snapshot.phase, Phase::Draining | Phase::Stopped);
+            let reason = format!("the process is about to end; {} in flight", snapshot.in_flight);
+            let shutdown = Line::new("shutdown", goes_on, reason);
             let whole = call.state.records.then(|| line_of_traffic(snapshot, None));
             let groups =
                 call.state.groups.iter().zip(snapshot.groups.iter()).filter(|(group, _)| group.critical);
@@ -139,13 +138,11 @@ fn line_of_traffic<'a>(snapshot: &'a Snapshot, group: Option<&'a Arc<str>>) -> L
     let source = Source::Traffic(group.cloned());
     let cause = snapshot.verdict.causes.iter().find(|cause| cause.source == source);
     let red = cause.filter(|cause| cause.light == Light::Red);
-    Line {
-        name: group.map_or("traffic".into(), |group| format!("traffic:{group}").into()),
-        is_ok: red.is_none(),
-        reason: red.map(ToString::to_string).unwrap_or_default(),
-    }
+    let name = group.map_or("traffic".into(), |group| Cow::Owned(format!("traffic:{group}")));
+    Line::new(name, red.is_none(), red.map(ToString::to_string).unwrap_or_default())
 }
 
 fn line_of_check(check: &CheckSnapshot, is_ok: bool) -> Line<'_> {
-    Line { name: check.check.name().into(), is_ok, reason: check.explanation() }
+    let is_spared = is_ok && check.standing.finding == Finding::Failing;
+    Line { is_spared, ..Line::new(check.check.name(), is_ok, check.explanation()) }
 }

@@ -243,7 +243,7 @@ fn maintenance_is_announced_kept_over_a_restart_and_taken_back() {
     assert_eq!(announce(gateway.admin, "/health/maintenance", "A new gateway").status, 200);
     let log = gateway.program.stderr();
     let line = log.lines().find(|line| line.contains("maintenance is on")).unwrap_or_else(|| panic!("{log}"));
-    for part in ["ops", "A larger disk", "items"] {
+    for part in ["ops", "A larger disk", "items", "lifesigns::changes"] {
         assert!(line.contains(part), "{line}");
     }
     // Killed, and not asked to end: what was answered is kept.

@@ -11,7 +11,7 @@ use lifesigns_model::verdict::{Source, Transition, Verdict};
 use crate::checks::CheckSnapshot;
 
 /// What filters of the log call these lines.
-const TARGET: &str = "lifesigns::changes";
+pub(crate) const CHANGES: &str = "lifesigns::changes";
 
 /// Lines a second about lights, and as many about checks.
 const LINES_A_SECOND: u32 = 20;
@@ -23,9 +23,9 @@ const MAX_CHARACTERS: usize = 1000;
 macro_rules! say {
     ($is_bad:expr, $($fields:tt)*) => {
         if $is_bad {
-            tracing::warn!(target: TARGET, $($fields)*);
+            tracing::warn!(target: CHANGES, $($fields)*);
         } else {
-            tracing::info!(target: TARGET, $($fields)*);
+            tracing::info!(target: CHANGES, $($fields)*);
         }
     };
 }
@@ -44,7 +44,7 @@ impl Journal {
     pub(crate) fn turn(&mut self, elapsed: Duration) {
         let (lights, checks) = (self.lights.turn(elapsed), self.checks.turn(elapsed));
         if lights + checks > 0 {
-            tracing::warn!(target: TARGET, lights, checks, "more has changed than the log takes; left out");
+            tracing::warn!(target: CHANGES, lights, checks, "more has changed than the log takes; left out");
         }
     }
 

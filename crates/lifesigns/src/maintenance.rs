@@ -15,6 +15,7 @@ use lifesigns_model::store::{KeptNote, Note, StoreError};
 use lifesigns_model::verdict::Maintenance;
 use serde_json::{Value, json};
 
+use crate::journal::CHANGES;
 use crate::process::{Api, ApiState, Process};
 
 /// Longest maintenance.
@@ -83,7 +84,7 @@ impl Api {
         let since = before.map_or(now, |before| before.since);
         let maintenance = Maintenance { reason: reason.into(), since, ends };
         let until = format!("{:.0}", ends.wall);
-        tracing::info!(api = &*state.name, by, reason, until, "maintenance is on");
+        tracing::info!(target: CHANGES, api = &*state.name, by, reason, until, "maintenance is on");
         self.note(Some(&maintenance));
         state.maintenance.store(Some(Arc::new(maintenance)));
         self.process.collect();
@@ -94,7 +95,7 @@ impl Api {
         let state = self.state();
         let was_on = state.maintenance.swap(None).is_some();
         if was_on {
-            tracing::info!(api = &*state.name, by, "maintenance is off");
+            tracing::info!(target: CHANGES, api = &*state.name, by, "maintenance is off");
             self.note(None);
             self.process.collect();
         }
@@ -130,8 +131,9 @@ pub(crate) fn end(now: Moment, length: Duration) -> Option<Moment> {
 }
 
 fn is_reason(text: &str) -> bool {
-    let is_printable =
-        |letter: char| !letter.is_control() && !matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    // Line separators, and marks that are not seen themselves and change the order or the look of what is.
+    let is_invisible = |letter: char| matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_printable = |letter: char| !letter.is_control() && !is_invisible(letter);
     text.chars().count() <= MAX_REASON && text.chars().all(is_printable) && !text.trim().is_empty()
 }
 
@@ -144,7 +146,7 @@ impl ApiState {
         }
         let found = self.maintenance.compare_and_swap(&maintenance, None);
         if found.as_ref().is_some_and(|found| Arc::ptr_eq(found, &maintenance)) {
-            tracing::info!(api = &*self.name, "maintenance is over");
+            tracing::info!(target: CHANGES, api = &*self.name, "maintenance is over");
         }
         None
     }
@@ -187,6 +189,7 @@ fn switch_on(process: &Weak<Process>, records: bool, notes: Result<Vec<KeptNote>
             Some(maintenance) if maintenance.is_on(now) => {
                 let until = format!("{:.0}", maintenance.ends.wall);
                 tracing::info!(
+                    target: CHANGES,
                     api = &*note.key,
                     reason = &*maintenance.reason,
                     until,

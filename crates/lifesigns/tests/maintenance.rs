@@ -116,6 +116,7 @@ async fn what_makes_no_sense_is_refused_and_changes_nothing() {
         (json!({"minutes": 5}), "reason"),
         (json!({"reason": "", "minutes": 5}), "reason"),
         (json!({"reason": "a\u{1b}[31m", "minutes": 5}), "reason"),
+        (json!({"reason": "a\u{202e}b", "minutes": 5}), "reason"),
         (json!({"reason": long, "minutes": 5}), "reason"),
         (json!({"reason": "a"}), "until"),
         (json!({"reason": "a", "until": "2001-01-01T00:00:00Z"}), "until"),

@@ -300,11 +300,16 @@ async fn serve_client(
     let mut told = false;
     let served = poll_fn(|cx| {
         presence.set_waker(cx.waker());
-        if watch.is_aborted() || watch.is_overdue(Wait::RequestHead) || watch.is_overdue(Wait::Write) {
+        let has_tired_us =
+            [Wait::RequestHead, Wait::LastHead, Wait::Write].into_iter().any(|wait| watch.is_overdue(wait));
+        if watch.is_aborted() || has_tired_us {
             return Poll::Ready(Ok(()));
         }
         if worker.clients.is_closing() && !told {
             told = true;
+            if !watch.is_answering() {
+                watch.begin(Wait::LastHead);
+            }
             connection.as_mut().graceful_shutdown();
         }
         connection.as_mut().poll(cx)

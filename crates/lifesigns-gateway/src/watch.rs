@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering::Relaxed},
     },
     task::Waker,
     time::Duration,
@@ -35,9 +35,11 @@ pub(crate) enum Wait {
     Close,
     /// The answer for a client that has closed its side already.
     HalfClosed,
+    /// The client, for the rest of a request's head while the gateway ends.
+    LastHead,
 }
 
-const WAITS: [Wait; 8] = [
+const WAITS: [Wait; 9] = [
     Wait::RequestHead,
     Wait::RequestBody,
     Wait::ResponseHead,
@@ -46,6 +48,7 @@ const WAITS: [Wait; 8] = [
     Wait::Continue,
     Wait::Close,
     Wait::HalfClosed,
+    Wait::LastHead,
 ];
 
 /// How long the client gets to close its side once everything was said. Closing a socket with unread bytes in it
@@ -55,6 +58,9 @@ const CLOSE: Duration = Duration::from_secs(1);
 /// How long an answer may still take once its client has closed its side. Some close it right after their request and
 /// read on; of one that has gone altogether nothing else is to be seen. Whatever it takes of the answer extends it.
 const HALF_CLOSED: Duration = Duration::from_secs(2);
+
+/// How long the gateway, when it ends, waits for the head of a request that may be on its way.
+const LAST_HEAD: Duration = Duration::from_secs(1);
 
 /// The coarse clock of one worker.
 #[derive(Clone, Debug)]
@@ -94,6 +100,7 @@ impl Patience {
             Wait::Continue => timeouts.expect_continue,
             Wait::Close => CLOSE,
             Wait::HalfClosed => HALF_CLOSED,
+            Wait::LastHead => LAST_HEAD,
         };
         let shortest = WAITS.map(length).into_iter().min().unwrap_or(CLOSE).min(timeouts.upstream_idle);
         let tick = (shortest / 4).max(Duration::from_millis(5));
@@ -114,7 +121,7 @@ impl Patience {
 pub(crate) struct Watch {
     ticks: Ticks,
     since: [AtomicU32; WAITS.len()],
-    overdue: AtomicU8,
+    overdue: AtomicU16,
     aborted: AtomicBool,
     cut_off: AtomicBool,
     lingers: AtomicBool,
@@ -129,7 +136,7 @@ impl Watch {
         Watch {
             ticks,
             since: Default::default(),
-            overdue: AtomicU8::new(0),
+            overdue: AtomicU16::new(0),
             aborted: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             lingers: AtomicBool::new(true),
@@ -204,6 +211,7 @@ impl Watch {
     /// A request has been read.
     pub(crate) fn begin_answer(&self) {
         self.under_way.fetch_add(1, Relaxed);
+        self.end(Wait::LastHead);
     }
 
     /// An answer has ended.
@@ -262,8 +270,8 @@ impl Watch {
     }
 }
 
-const fn bit(wait: Wait) -> u8 {
-    1 << wait as u8
+const fn bit(wait: Wait) -> u16 {
+    1 << wait as u16
 }
 
 #[cfg(test)]

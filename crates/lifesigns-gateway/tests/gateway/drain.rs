@@ -122,6 +122,27 @@ fn what_does_not_end_is_cut_off() {
 }
 
 #[test]
+fn who_has_not_asked_yet_keeps_it_from_ending_for_a_moment_only() {
+    let (upstream, go) = waiting();
+    let mut gateway = Running::with(vec![route("polls", upstream.address)], |config| {
+        config.drain.patience = 4 * DEADLINE;
+    });
+    let mut half = gateway.connect();
+    half.send("GET /fo");
+    let mut late = gateway.connect();
+    late.send("GET / HTTP/1.1\r\n");
+    let begin = Instant::now();
+    gateway.stop();
+    late.send("host: a\r\n\r\n");
+    wait_until("the upstream is asked", || upstream.seen().len() == 1);
+    assert!(half.is_closed());
+    go.send(()).unwrap();
+    assert_eq!(late.response().text(), "ok", "what came in time is answered");
+    wait_until("the gateway has ended", || gateway.has_ended());
+    assert!(begin.elapsed() < 2 * DEADLINE);
+}
+
+#[test]
 fn a_response_that_does_not_end_is_cut_off_by_the_gateway() {
     let upstream = Upstream::new(|connection| {
         connection.request()?;

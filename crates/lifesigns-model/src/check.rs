@@ -198,14 +198,14 @@ impl Default for CheckPolicy {
 }
 
 impl CheckPolicy {
-    /// A result of this age counts as amber at best.
+    /// A result that is older counts as amber at best.
     pub fn amber_after(&self) -> Duration {
-        self.interval.max(self.timeout) * 3
+        self.interval.max(self.timeout).saturating_mul(3)
     }
 
-    /// A result of this age counts as red; as amber for a check that is not critical.
+    /// A result that is older counts as red; as amber for a check that is not critical.
     pub fn red_after(&self) -> Duration {
-        self.interval.max(self.timeout) * 6
+        self.interval.max(self.timeout).saturating_mul(6)
     }
 }
 

@@ -95,6 +95,14 @@ fn an_old_result_turns_amber_then_red_whatever_it_said() {
 }
 
 #[test]
+fn a_timeout_without_end_is_no_place_to_panic() {
+    let patient = CheckPolicy { timeout: Duration::MAX, ..POLICY };
+    let mut state = CheckState::default();
+    state.finished(run(0, Outcome::Pass), &patient);
+    assert_eq!(state.standing(&patient, Duration::from_hours(24_000)).light, Light::Green);
+}
+
+#[test]
 fn reports_come_from_what_a_function_returns() {
     assert_eq!(Report::from(()), Report::pass());
     assert_eq!(Report::from(Ok::<(), String>(())), Report::pass());

@@ -9,7 +9,7 @@ pub(super) const MINUTES_KEPT: i64 = 6 * 60;
 /// Minutes that may lie ahead of now and count all the same: a clock that was put back by seconds hides nothing.
 const MINUTES_AHEAD: i64 = 1;
 
-/// Counts of an objective's period: 361 minutes and at most 2161 hours of 24 bytes each, about 60 KB.
+/// Counts of an objective's period: 362 minutes and at most 2162 hours of 24 bytes each, about 60 KB.
 ///
 /// Each cell knows the time that it stands for, and is taken over by another time only when something is counted
 /// then. A clock that is a year wrong for ten minutes therefore costs at most ten cells of minutes and one or two of

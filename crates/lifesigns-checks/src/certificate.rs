@@ -12,7 +12,8 @@
 
 mod verifier;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -32,6 +33,9 @@ use crate::network::Address;
 use crate::path::{absolute, failure_kind};
 
 const DAY: f64 = 86_400.0;
+
+/// Certificates change over days. Three failures in a row are still told within minutes.
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// A longer file of certificates is not read, in bytes.
 const LONGEST_FILE: u64 = 1024 * 1024;
@@ -85,8 +89,13 @@ struct Thresholds {
     fail_days: u32,
 }
 
-/// A check that looks until when a certificate is valid. It observes `expiry` in days, negative when it is over.
+/// A check that looks until when a certificate is valid, every minute unless it is told otherwise. It observes `expiry`
+/// in days, negative when it is over.
 pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
+    made(name, options).map(|check| check.every(INTERVAL))
+}
+
+fn made(name: &str, options: Options) -> Result<Check, BadOption> {
     let thresholds = Thresholds { warn_days: options.warn_days, fail_days: options.fail_days };
     if thresholds.warn_days < thresholds.fail_days {
         return Err(BadOption::new("warn_days", "is less than `fail_days`: it would never warn"));
@@ -140,7 +149,14 @@ async fn of_server(
     match handshake {
         Ok(_) => Ok(report),
         Err(error) => {
-            let refusal = unexpected(format!("the certificate is not trusted: {error}"));
+            let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+            let refusal = unexpected(match cause {
+                Some(rustls::Error::InvalidCertificate(_)) => {
+                    format!("the certificate is not trusted: {error}")
+                }
+                // The server ended it, as one does that wants a certificate of ours.
+                _ => Failure::of_tls(&error).message,
+            });
             Err(Report { observed: report.observed, ..refusal })
         }
     }
@@ -151,11 +167,15 @@ fn of_file(path: &Path, thresholds: Thresholds, now: SystemTime) -> Result<Repor
     let unreadable = |error: &io::Error| Report::fail(failure_kind(error), format_args!("{shown}: {error}"));
     let unexpected =
         |what: &str| Report::fail(FailureKind::UnexpectedAnswer, format_args!("{shown}: {what}"));
-    let length = path.metadata().map_err(|error| unreadable(&error))?.len();
-    if length > LONGEST_FILE {
+    // A pipe would be waited for, and a device may have no end.
+    if !path.metadata().map_err(|error| unreadable(&error))?.is_file() {
+        return Err(unexpected("is no file"));
+    }
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut text));
+    if read.map_err(|error| unreadable(&error))? as u64 > LONGEST_FILE {
         return Err(unexpected("is longer than 1 MiB, and so hardly a file of certificates"));
     }
-    let text = std::fs::read(path).map_err(|error| unreadable(&error))?;
     let mut first: Option<Validity> = None;
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|_| unexpected("is not PEM from beginning to end"))?;

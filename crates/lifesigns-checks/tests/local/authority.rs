@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
@@ -72,26 +74,52 @@ fn validity(name: &str, days: i64) -> CertificateParams {
 impl Identity {
     /// A server with this certificate that answers what it is asked with `answer`.
     pub(crate) async fn serve(self, answer: String) -> Peer {
-        let chain: Vec<CertificateDer<'static>> = vec![self.certificate.der().clone()];
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(chain, key)
+            .with_single_cert(self.chain(), self.key())
             .unwrap();
-        let (acceptor, answer) = (TlsAcceptor::from(Arc::new(config)), Arc::new(answer));
-        Peer::start(move |stream| {
-            let (acceptor, answer) = (acceptor.clone(), Arc::clone(&answer));
-            async move {
-                // A client that does not trust us goes away.
-                let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                if !read_head(&mut stream).await.is_empty() {
-                    let _ = stream.write_all(answer.as_bytes()).await;
-                }
-                let _ = stream.shutdown().await;
-            }
-        })
-        .await
+        serve(config, answer).await
     }
+
+    /// A server that speaks only to those who show a certificate of `authority`; over TLS 1.2, where the client hears
+    /// of it during the handshake.
+    pub(crate) async fn serve_friends(self, authority: &Authority) -> Peer {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(authority.file()).unwrap()).unwrap();
+        let friends = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_client_cert_verifier(friends.build().unwrap())
+            .with_single_cert(self.chain(), self.key())
+            .unwrap();
+        serve(config, String::new()).await
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.certificate.der().clone()]
+    }
+
+    fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()))
+    }
+}
+
+async fn serve(config: ServerConfig, answer: String) -> Peer {
+    let (acceptor, answer) = (TlsAcceptor::from(Arc::new(config)), Arc::new(answer));
+    Peer::start(move |stream| {
+        let (acceptor, answer) = (acceptor.clone(), Arc::clone(&answer));
+        async move {
+            // A client that does not trust us goes away.
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            if !read_head(&mut stream).await.is_empty() {
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await
 }

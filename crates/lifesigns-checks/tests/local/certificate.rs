@@ -73,6 +73,16 @@ async fn addresses_and_names_are_both_good() {
     assert_passes(&run(check("certificate", of(&peer, "www.shop.example", &authority))).await);
 }
 
+/// Its certificate is a good one; it is the client whom it does not want.
+#[tokio::test]
+async fn a_server_that_wants_a_certificate_of_the_client_is_not_called_untrusted() {
+    let authority = Authority::new();
+    let peer = authority.certify("shop.example", 90).serve_friends(&authority).await;
+    let report = run(check("certificate", of(&peer, "shop.example", &authority))).await;
+    assert_fails(&report, FailureKind::UnexpectedAnswer, "the TLS handshake failed");
+    assert!(report.observed.unwrap().value > 89.0);
+}
+
 #[tokio::test]
 async fn what_does_not_speak_tls_fails() {
     let authority = Authority::new();
@@ -120,6 +130,8 @@ async fn of_several_in_a_file_the_first_to_end_counts() {
     assert_fails(&run(check("file", options.clone())).await, FailureKind::UnexpectedAnswer, "cannot be read");
     std::fs::write(&path, vec![b'x'; 2 << 20]).unwrap();
     assert_fails(&run(check("file", options)).await, FailureKind::UnexpectedAnswer, "1 MiB");
+    let endless = check("file", Options::of_file("/dev/zero"));
+    assert_fails(&run(endless).await, FailureKind::UnexpectedAnswer, "no file");
 }
 
 #[test]
@@ -137,4 +149,5 @@ fn options_are_looked_at_before_a_run() {
     };
     assert_refused(check("x", server(Some("not a name"), None)), "server_name");
     assert_refused(check("x", server(None, Some("/no/such/file"))), "ca_file");
+    assert_eq!(check("x", Options::of_file("/x")).unwrap().policy().interval, Duration::from_mins(1));
 }

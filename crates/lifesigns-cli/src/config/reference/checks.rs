@@ -20,7 +20,7 @@ pub const CHECK: Section = Section {
             .about("Whether its failing turns the light red, and fails readiness; otherwise the light turns amber."),
         key("interval_seconds", number(1, DAY_SECONDS), "60")
             .default("10")
-            .about("From the start of one run to that of the next, give or take a tenth."),
+            .about("From the start of one run to that of the next, give or take a tenth. A certificate has a default of its own, 60."),
         key("timeout_seconds", number(1, HOUR_SECONDS), "2")
             .default("5")
             .about("A run that takes longer has failed."),
@@ -34,7 +34,7 @@ pub const CHECK: Section = Section {
             .default("0")
             .about("For so long after the start, failures before the first success do not count."),
         key("shared", Kind::Switch, "true")
-            .about("Whether several processes depend on what it checks. Without it: not for `disk`, `memory`, `file` and `sqlite`."),
+            .about("Whether several processes depend on what it checks. Without it: not for `disk`, `memory`, `file` and a certificate in a file."),
         key("fails_readiness", Kind::Switch, "false")
             .default("true")
             .about("Whether the failing of a critical check fails `/readyz`."),

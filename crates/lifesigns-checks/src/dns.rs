@@ -9,7 +9,7 @@
 //! # Ok::<(), lifesigns_checks::BadOption>(())
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,24 +100,23 @@ fn server(text: &str) -> Result<SocketAddr, BadOption> {
     })
 }
 
-/// A record as it is compared: addresses in their shortest form, names in lower case and without the last dot.
+/// A record as it is compared: addresses in their shortest form, texts as they are, names in lower case and without the
+/// last dot.
 fn expected(record_type: RecordType, text: &str) -> Result<String, BadOption> {
-    let ip = text.parse::<IpAddr>();
-    let is_good = match record_type {
-        RecordType::A => matches!(ip, Ok(IpAddr::V4(_))),
-        RecordType::AAAA => matches!(ip, Ok(IpAddr::V6(_))),
-        _ => !text.is_empty(),
+    let good = match record_type {
+        RecordType::A => text.parse().ok().map(|ip: Ipv4Addr| ip.to_string()),
+        RecordType::AAAA => text.parse().ok().map(|ip: Ipv6Addr| ip.to_string()),
+        _ => Some(compared(record_type, text)).filter(|text| !text.is_empty()),
     };
-    if !is_good {
-        return Err(BadOption::new(
-            "expect",
-            format!("{text:?} is not what a record of type {record_type} holds"),
-        ));
-    }
-    Ok(ip.map_or_else(|_| compared(text), |ip| ip.to_string()))
+    good.ok_or_else(|| {
+        BadOption::new("expect", format!("{text:?} is not what a record of type {record_type} holds"))
+    })
 }
 
-fn compared(text: &str) -> String {
+fn compared(record_type: RecordType, text: &str) -> String {
+    if record_type == RecordType::TXT {
+        return text.to_owned();
+    }
     text.trim_end_matches('.').to_ascii_lowercase()
 }
 
@@ -149,7 +148,7 @@ async fn run(question: &Question) -> Result<Report, Report> {
     };
     match &question.expect {
         _ if records.is_empty() => Err(unexpected("there is no such record".to_owned())),
-        Some(expect) if !records.iter().any(|record| compared(record) == *expect) => {
+        Some(expect) if !records.iter().any(|record| compared(record_type, record) == *expect) => {
             let found: String = records.join(", ").chars().take(400).collect();
             Err(unexpected(format!("{expect} is not among {}", found.escape_debug())))
         }
@@ -223,5 +222,7 @@ mod tests {
         check(RecordType::AAAA, "2001:DB8:0::1", Some("2001:db8::1"));
         check(RecordType::MX, "10 Mail.Example.", Some("10 mail.example"));
         check(RecordType::TXT, "", None);
+        check(RecordType::TXT, "Key=ABC.", Some("Key=ABC."));
+        check(RecordType::TXT, "2001:db8:0::1", Some("2001:db8:0::1"));
     }
 }

@@ -20,7 +20,8 @@ impl Redaction {
             // The credentials of `Bearer …` and `Basic …` are as secret without the word before them.
             .flat_map(|secret| [secret, secret.rsplit(' ').next().unwrap_or_default()])
             .filter(|secret| secret.len() >= SHORTEST)
-            .map(str::to_owned)
+            // As it stands, and as it stands in a text of JSON.
+            .flat_map(|secret| [secret.to_owned(), secret.replace('\\', "\\\\").replace('"', "\\\"")])
             .collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
@@ -34,6 +35,8 @@ impl Redaction {
             text = text.replace(secret, HIDDEN);
         }
         if is_cut {
+            // What was cut off may have begun in the middle of a character.
+            text.truncate(text.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
             let begun = |secret: &String| {
                 let ends = secret.char_indices().map(|(end, _)| end).filter(|end| *end > 0);
                 ends.filter(|end| text.ends_with(&secret[..*end])).max()
@@ -63,5 +66,13 @@ mod tests {
         check("x ope", true, "x ");
         check("x ope", false, "x ope");
         check("", true, "");
+        check("x ope\u{fffd}", true, "x ");
+        check("x ope\u{fffd}", false, "x ope\u{fffd}");
+    }
+
+    #[test]
+    fn secrets_with_quotes_are_hidden_in_json_too() {
+        let redaction = Redaction::of([r#"id="12\34""#]);
+        assert_eq!(redaction.hide(r#"id="12\34" {"sent":"id=\"12\\34\""}"#, false), r#"… {"sent":"…"}"#);
     }
 }

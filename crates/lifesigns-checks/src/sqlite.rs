@@ -69,9 +69,9 @@ fn run(options: &Options) -> Result<Report, Report> {
 fn ask(options: &Options) -> Result<(), Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&options.path, flags)?;
-    let end = Instant::now() + options.time_limit;
-    connection.busy_timeout(options.time_limit.min(Duration::from_secs(1)))?;
-    connection.progress_handler(STEPS, Some(move || Instant::now() > end))?;
+    let (began, limit) = (Instant::now(), options.time_limit);
+    connection.busy_timeout(limit.min(Duration::from_secs(1)))?;
+    connection.progress_handler(STEPS, Some(move || began.elapsed() > limit))?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
     if options.quick_check {
         let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;

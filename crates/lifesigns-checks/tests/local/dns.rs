@@ -15,6 +15,20 @@ struct Dnsmasq {
 
 impl Dnsmasq {
     async fn start() -> Dnsmasq {
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        let mut server = Dnsmasq::launch().await;
+        while run(check("name", server.asking("shop.test", "A"))).await.failure.is_some() {
+            assert!(std::time::Instant::now() < end, "dnsmasq does not answer");
+            // Somebody else may have been faster to take the port.
+            if server.process.try_wait().unwrap().is_some() {
+                server = Dnsmasq::launch().await;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        server
+    }
+
+    async fn launch() -> Dnsmasq {
         let port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let records = [
             "--host-record=shop.test,192.0.2.7,2001:db8::7",
@@ -34,13 +48,7 @@ impl Dnsmasq {
             .stderr(Stdio::null())
             .spawn()
             .expect("dnsmasq is installed: Debian's package is dnsmasq-base");
-        let server = Dnsmasq { process, address: format!("127.0.0.1:{port}") };
-        let end = std::time::Instant::now() + Duration::from_secs(20);
-        while run(check("name", server.asking("shop.test", "A"))).await.failure.is_some() {
-            assert!(std::time::Instant::now() < end, "dnsmasq does not answer");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        server
+        Dnsmasq { process, address: format!("127.0.0.1:{port}") }
     }
 
     fn asking(&self, name: &str, record_type: &str) -> Options {

@@ -1,5 +1,8 @@
 //! ClickHouse, over its HTTP interface: logs in and lets the server answer a query.
 //!
+//! The URL is `http://user@host:8123/database`, or `https` for TLS. User and database may be left out; both are
+//! `default` then.
+//!
 //! ```
 //! use lifesigns_checks::{Secret, Server, clickhouse};
 //!
@@ -20,7 +23,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::BadOption;
 use crate::failure::{Failure, text};
-use crate::service::{self, Endpoint, Protocol, Server};
+pub use crate::service::QueryOptions as Options;
+use crate::service::{self, Endpoint, Protocol};
 
 const PROTOCOL: Protocol = Protocol {
     example: "http://user@host:8123/database",
@@ -29,8 +33,8 @@ const PROTOCOL: Protocol = Protocol {
     tls_parameter: None,
 };
 
-/// What the server answers unless it is asked for something else.
-const QUERY: &str = "SELECT 1";
+/// The server answers when the query has ended. Otherwise it says 200 with the first rows, whatever comes after them.
+const ANSWERS_LAST: &str = "/?wait_end_of_query=1";
 
 /// Where the answer to a query may stop; all of it is never needed.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -38,23 +42,6 @@ const LONGEST_ANSWER: usize = 64 << 10;
 /// Exceptions for a user that there is not, a password that is wrong, an address that is not allowed, a privilege that
 /// is missing, and whatever of these the server does not want to tell.
 const DENIED: [u32; 6] = [192, 193, 194, 195, 497, 516];
-
-/// What to ask, and whom.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Options {
-    /// `http://user@host:8123/database`, or `https` for TLS. User and database may be left out; both are `default`
-    /// then.
-    pub server: Server,
-    /// A query that must not fail. Default: `SELECT 1`.
-    pub query: String,
-}
-
-impl Options {
-    /// Asks this server for `SELECT 1`.
-    pub fn new(server: impl Into<Server>) -> Options {
-        Options { server: server.into(), query: QUERY.to_owned() }
-    }
-}
 
 /// A check of a ClickHouse server.
 pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
@@ -89,8 +76,8 @@ async fn run(endpoint: Arc<Endpoint>, query: Arc<str>) -> Result<Report, Failure
 fn request(endpoint: &Endpoint, query: &str) -> Result<Request<Full<Bytes>>, Failure> {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let target = match &*endpoint.path {
-        "" => "/".to_owned(),
-        database => format!("/?database={}", encoded(database)),
+        "" => ANSWERS_LAST.to_owned(),
+        database => format!("{ANSWERS_LAST}&database={}", encoded(database)),
     };
     // These headers are older than the password in `Authorization`, and take any text that a header can carry.
     let mut request = Request::post(target)
@@ -122,8 +109,8 @@ async fn judge(answer: Response<Incoming>, query: &str) -> Result<Report, Failur
     let text = String::from_utf8_lossy(&body);
     let text = text.trim();
     if status == StatusCode::OK {
-        if query == QUERY && text != "1" {
-            return Err(Failure::unexpected(format!("it answers `{QUERY}` with {text:?}")));
+        if query == Options::QUERY && text != "1" {
+            return Err(Failure::unexpected(format!("it answers `{query}` with `{text}`")));
         }
         return Ok(Report::pass());
     }

@@ -1,5 +1,7 @@
 //! MySQL and MariaDB: logs in and lets the server answer a query.
 //!
+//! The URL is `mysql://user@host:3306/database`; the database may be left out. `?ssl-mode=verify-identity` asks for TLS.
+//!
 //! ```
 //! use lifesigns_checks::{Secret, Server, mysql};
 //!
@@ -21,7 +23,8 @@ use mysql_async::{Conn, DriverError, Error, OptsBuilder, SslOpts};
 use tokio::runtime;
 
 use crate::failure::{Failure, text};
-use crate::service::{self, Endpoint, Protocol, Server};
+pub use crate::service::QueryOptions as Options;
+use crate::service::{self, Endpoint, Protocol};
 use crate::{BadOption, tls};
 
 const PROTOCOL: Protocol = Protocol {
@@ -30,22 +33,6 @@ const PROTOCOL: Protocol = Protocol {
     encrypted: (&[], 3306),
     tls_parameter: Some("ssl-mode"),
 };
-
-/// What to ask, and whom.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Options {
-    /// `mysql://user@host:3306/database`; the database may be left out. `?ssl-mode=verify-identity` asks for TLS.
-    pub server: Server,
-    /// A statement that must not fail. Default: `SELECT 1`.
-    pub query: String,
-}
-
-impl Options {
-    /// Asks this server for `SELECT 1`.
-    pub fn new(server: impl Into<Server>) -> Options {
-        Options { server: server.into(), query: "SELECT 1".to_owned() }
-    }
-}
 
 /// A check of a MySQL or MariaDB server.
 pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
@@ -89,7 +76,10 @@ async fn run(endpoint: Arc<Endpoint>, login: OptsBuilder, query: Arc<str>) -> Re
     let addresses = endpoint.address.resolve().await?.iter().map(SocketAddr::ip).collect();
     let mut connection =
         Conn::new(login.resolved_ips(Some::<Vec<_>>(addresses))).await.map_err(|error| failure(&error))?;
-    connection.query_drop(&*query).await.map_err(|error| failure(&error))?;
+    if let Err(error) = connection.query_drop(&*query).await {
+        drop_elsewhere(connection);
+        return Err(failure(&error));
+    }
     connection.disconnect().await.map_err(|error| failure(&error))?;
     Ok(Report::pass())
 }
@@ -108,10 +98,18 @@ fn failure(error: &Error) -> Failure {
     }
 }
 
+/// A connection that is dropped while an answer is due would have the runtime wait for that answer in its place. So it
+/// is dropped inside of another runtime, which ends at once.
+fn drop_elsewhere<T>(dropped: T) {
+    // Without another runtime, waiting is all that is left.
+    let Ok(elsewhere) = runtime::Builder::new_current_thread().build() else { return };
+    let entered = elsewhere.enter();
+    drop(dropped);
+    drop(entered);
+    elsewhere.shutdown_background();
+}
+
 /// A run that leaves nothing behind when it is dropped before its end.
-///
-/// A connection that is dropped while it waits for an answer would have the runtime wait for that answer in its place.
-/// So it is dropped inside of another runtime, which ends at once.
 struct Contained<F: Future>(Option<Pin<Box<F>>>);
 
 impl<F: Future> Contained<F> {
@@ -133,11 +131,8 @@ impl<F: Future> Future for Contained<F> {
 
 impl<F: Future> Drop for Contained<F> {
     fn drop(&mut self) {
-        let Some(run) = self.0.take() else { return };
-        let Ok(elsewhere) = runtime::Builder::new_current_thread().build() else { return };
-        let entered = elsewhere.enter();
-        drop(run);
-        drop(entered);
-        elsewhere.shutdown_background();
+        if let Some(run) = self.0.take() {
+            drop_elsewhere(run);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! PostgreSQL: logs in and lets the server answer a query.
 //!
+//! The URL is `postgres://user@host:5432/database`; without a database, the user's. `?sslmode=verify-full` asks for TLS.
+//!
 //! ```
 //! use lifesigns_checks::{Secret, Server, postgres};
 //!
@@ -24,7 +26,8 @@ use tokio_postgres::{Config, NoTls};
 
 use crate::BadOption;
 use crate::failure::{Failure, text};
-use crate::service::{self, Encryption, Endpoint, Protocol, Server};
+pub use crate::service::QueryOptions as Options;
+use crate::service::{self, Encryption, Endpoint, Protocol};
 
 const PROTOCOL: Protocol = Protocol {
     example: "postgres://user@host:5432/database",
@@ -32,22 +35,6 @@ const PROTOCOL: Protocol = Protocol {
     encrypted: (&[], 5432),
     tls_parameter: Some("sslmode"),
 };
-
-/// What to ask, and whom.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Options {
-    /// `postgres://user@host:5432/database`; without a database, the user's. `?sslmode=verify-full` asks for TLS.
-    pub server: Server,
-    /// A statement that must not fail. Default: `SELECT 1`.
-    pub query: String,
-}
-
-impl Options {
-    /// Asks this server for `SELECT 1`.
-    pub fn new(server: impl Into<Server>) -> Options {
-        Options { server: server.into(), query: "SELECT 1".to_owned() }
-    }
-}
 
 /// A check of a PostgreSQL server.
 pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
@@ -84,13 +71,14 @@ where
 {
     let (client, connection) = config.connect_raw(stream, tls).await?;
     let asking = async move {
-        let answer = client.simple_query(query).await;
+        // Forgets each row as it comes.
+        let answer = client.batch_execute(query).await;
         // Tells the connection to say goodbye and to end.
         drop(client);
         answer
     };
     let (answer, ended) = tokio::join!(asking, connection);
-    answer.map(drop).map_err(|error| match ended {
+    answer.map_err(|error| match ended {
         // The question was not answered because of what happened to the connection.
         Err(cause) if error.is_closed() => cause,
         _ => error,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError};
 use lifesigns::{Check, Report};
+use tokio::io::AsyncReadExt;
 
 use crate::BadOption;
 use crate::failure::{Failure, text};
@@ -23,6 +24,9 @@ const PROTOCOL: Protocol = Protocol {
     encrypted: (&["rediss", "valkeys"], 6379),
     tls_parameter: None,
 };
+
+/// Of what a server says no more is read, in bytes; the client would keep an answer of any length.
+const LONGEST_TALK: u64 = 64 << 10;
 
 /// Whom to ask.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,7 +66,8 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
 
 /// The connection is driven by this very future and ends with it, whether it comes to its end or is dropped.
 async fn run(endpoint: Arc<Endpoint>, info: RedisConnectionInfo) -> Result<Report, Failure> {
-    let stream = endpoint.open().await?;
+    let (read, write) = tokio::io::split(endpoint.open().await?);
+    let stream = tokio::io::join(read.take(LONGEST_TALK), write);
     // The deadline is not the client's.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let opened = MultiplexedConnection::new_with_config(&info, stream, config).await;
@@ -74,7 +79,7 @@ async fn run(endpoint: Arc<Endpoint>, info: RedisConnectionInfo) -> Result<Repor
     };
     match &*answer.map_err(|error| failure(&error))? {
         "PONG" => Ok(Report::pass()),
-        other => Err(Failure::unexpected(format!("it answers PING with {other:?}"))),
+        other => Err(Failure::unexpected(format!("it answers PING with `{other}`"))),
     }
 }
 

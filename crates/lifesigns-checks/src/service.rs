@@ -58,6 +58,25 @@ impl<U: Into<ServerUrl>> From<U> for Server {
     }
 }
 
+/// What to ask a database, and where it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueryOptions {
+    /// Where it is, and who asks; the module of the check says what its URL looks like.
+    pub server: Server,
+    /// A statement that must not fail; what it answers is not looked at. Default: `SELECT 1`.
+    pub query: String,
+}
+
+impl QueryOptions {
+    /// What is asked unless something else is wanted.
+    pub(crate) const QUERY: &str = "SELECT 1";
+
+    /// Asks this server for `SELECT 1`.
+    pub fn new(server: impl Into<Server>) -> QueryOptions {
+        QueryOptions { server: server.into(), query: QueryOptions::QUERY.to_owned() }
+    }
+}
+
 /// What the URLs of one kind of server look like.
 pub(crate) struct Protocol {
     /// A URL to learn from.

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use lifesigns_checks::{FailureKind, Secret, Server, mqtt};
 
 use crate::impostor::{Impostor, Manner};
-use crate::scenario::expect;
-use crate::{Make, amqp_check, nats_check};
+use crate::scenario::{expect, nothing_is_left};
+use crate::{Make, amqp_check, mysql_check, nats_check};
 
 fn at(check: Make, scheme: &str, address: SocketAddr) -> lifesigns_checks::Check {
     check(Server::at(format!("{scheme}://somebody@{address}")).password(Secret::new("s3cret"))).unwrap()
@@ -56,4 +56,28 @@ async fn messages_for_others_are_passed_over() {
     let check =
         mqtt::check("mqtt", mqtt::Options { topic: Some("a".to_owned()), ..mqtt::Options::new(server) });
     expect("with messages before the answer", &check.unwrap(), None).await;
+}
+
+/// A server of MySQL that breaks its word in the middle of an answer and then says nothing: nobody waits for the rest.
+#[tokio::test]
+async fn answers_that_break_off_are_not_waited_for() {
+    let packet = |number: u8, bytes: &[u8]| [&[bytes.len() as u8, 0, 0, number], bytes].concat();
+    let greeting = [
+        b"\x0a8.0.0\0\x01\0\0\x0012345678\0\x01\x82\x21\x02\0\x08\0\x15".as_slice(),
+        &[0; 10],
+        b"123456789012\0mysql_native_password\0",
+    ];
+    let column = b"\x03def\0\0\0\x01a\0\x0c\x21\0\x04\0\0\0\xfd\0\0\0\0\0";
+    let said = [
+        packet(0, &greeting.concat()),
+        packet(2, b"\0\0\0\x02\0\0\0"),
+        packet(1, b"\x01"),
+        packet(2, column),
+        packet(3, b"\xfe\0\0\x02\0"),
+        packet(4, b"\x05a"),
+    ];
+    let impostor = Impostor::start(Manner::SaysAndHangs(said.concat().leak())).await;
+    let check = at(mysql_check, "mysql", impostor.address);
+    expect("with half of a row", &check, Some((FailureKind::UnexpectedAnswer, ""))).await;
+    nothing_is_left(impostor.address).await;
 }

@@ -20,6 +20,8 @@ pub(crate) enum Manner {
     Closes,
     /// Closes it once it has been asked, or has waited for that in vain: with some protocols the server speaks first.
     ClosesWhenAsked,
+    /// Says this, and nothing more.
+    SaysAndHangs(&'static [u8]),
     /// Says this, and closes it.
     Says(&'static [u8]),
     /// As that, but says this before.
@@ -59,6 +61,10 @@ async fn receive(mut stream: TcpStream, manner: Manner) {
         Manner::Hangs => while stream.read(&mut heard).await.is_ok_and(|read| read > 0) {},
         Manner::Closes => {}
         Manner::ClosesWhenAsked => drop(timeout(SHY, stream.read(&mut heard)).await),
+        Manner::SaysAndHangs(bytes) => {
+            let _ = stream.write_all(bytes).await;
+            while stream.read(&mut heard).await.is_ok_and(|read| read > 0) {}
+        }
         Manner::Says(bytes) | Manner::Answers(bytes) => {
             if matches!(manner, Manner::Answers(_)) {
                 let _ = timeout(SHY, stream.read(&mut heard)).await;

@@ -184,6 +184,11 @@ async fn clickhouse_is_followed_through_its_troubles() {
             ("a query", ask("SELECT count() FROM system.tables"), None),
             ("a long answer", ask("SELECT number FROM system.numbers LIMIT 100000"), None),
             ("a query that fails", ask("SELECT * FROM votes"), Some((FailureKind::Failed, "votes"))),
+            (
+                "a query that fails late",
+                ask("SELECT throwIf(number = 1000000) FROM system.numbers LIMIT 2000000"),
+                Some((FailureKind::Failed, "throwIf")),
+            ),
             ("nobody", clickhouse_check(nobody), Some((FailureKind::Denied, "nobody"))),
         ]
     };

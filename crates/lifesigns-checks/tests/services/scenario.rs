@@ -3,10 +3,12 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lifesigns_checks::{BadOption, Check, FailureKind, Report, Secret, Server};
 use lifesigns_tests::servers::{self, Kind};
+use tempfile::NamedTempFile;
 
 use crate::impostor::{Impostor, Manner};
 use crate::{Make, well};
@@ -20,6 +22,9 @@ const DEADLINE: Duration = Duration::from_millis(700);
 /// What is expected: nothing, or a kind of failure and a part of its text.
 pub(crate) type Expected = Option<(FailureKind, &'static str)>;
 
+/// What nobody may be told.
+const SECRETS: [&str; 3] = [servers::PASSWORD, "wr0ng-and-s3cret", "s3cret"];
+
 pub(crate) struct Scenario<M> {
     /// The check of a server.
     pub(crate) check: Make,
@@ -32,6 +37,7 @@ pub(crate) async fn play<M>(kind: Kind, scenario: Scenario<M>)
 where
     M: Fn(&servers::Server) -> Vec<(&'static str, Result<Check, BadOption>, Expected)>,
 {
+    let log = Log::listen();
     let mut server = servers::Server::start(kind);
     let check = (scenario.check)(well(&server)).unwrap();
 
@@ -55,6 +61,32 @@ where
     server.restart();
     expect("when restarted", &check, None).await;
     nothing_is_left(server.address()).await;
+    log.holds_no_secret();
+}
+
+/// All that is said to the log on this thread, by whomever and at whatever level, until it is dropped.
+struct Log {
+    said: NamedTempFile,
+    _listening: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    fn listen() -> Log {
+        let said = NamedTempFile::new().unwrap();
+        let writer = Arc::new(said.reopen().unwrap());
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+        let subscriber = subscriber.with_writer(writer).finish();
+        Log { said, _listening: tracing::subscriber::set_default(subscriber) }
+    }
+
+    fn holds_no_secret(&self) {
+        tracing::trace!("the last word");
+        let said = fs::read_to_string(self.said.path()).unwrap();
+        assert!(said.contains("the last word"), "nobody listened");
+        for secret in SECRETS {
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
 }
 
 /// Lets everything listen that is no server.
@@ -97,7 +129,7 @@ pub(crate) async fn expect(what: &str, check: &Check, expected: Expected) {
     assert_eq!(report.failure, expected.map(|(kind, _)| kind), "{name} {what}: {report:?}");
     let output = report.output.unwrap_or_default();
     assert!(expected.is_none_or(|(_, part)| output.contains(part)), "{name} {what}: {output}");
-    for secret in [servers::PASSWORD, "wr0ng-and-s3cret", "s3cret"] {
+    for secret in SECRETS {
         assert!(!output.contains(secret), "{name} {what}: {output}");
         assert!(!format!("{check:?}").contains(secret), "{check:?}");
     }
@@ -122,7 +154,7 @@ async fn expect_nothing(what: &str, check: &Check, server: SocketAddr) {
 }
 
 /// No connection of this process to the server is open any more.
-async fn nothing_is_left(server: SocketAddr) {
+pub(crate) async fn nothing_is_left(server: SocketAddr) {
     until(&format!("the end of all connections to {server}"), || connections(server) == 0).await;
 }
 

@@ -30,8 +30,13 @@ const BLOCKED_AFTER: Duration = Duration::from_millis(500);
 /// Beyond its deadline a run gets so long to notice that by itself.
 const SLACK: Duration = Duration::from_millis(250);
 
-/// Threads that do not come back; with more of them, checks that would need another are not run.
+/// Runs that have not come back, each with a thread of its own; with more of them, checks that would need another
+/// are not run.
 const MAX_ABANDONED: usize = 64;
+
+/// Common threads that were left to a check, each to another. A number of its own, so that those who have one of their
+/// own cannot take the others' last.
+const MAX_STUCK: usize = 64;
 
 /// All checks of a process.
 #[derive(Debug)]
@@ -235,7 +240,7 @@ impl Crew {
     }
 
     fn isolate(&mut self, job: Job) -> Option<Report> {
-        if self.given_up.len() + self.stuck.len() >= MAX_ABANDONED {
+        if self.given_up.len() >= MAX_ABANDONED {
             let text = format!("{MAX_ABANDONED} runs of checks have not come back; no more are started");
             return Some(Report::fail(FailureKind::Blocked, text));
         }
@@ -292,7 +297,7 @@ impl Crew {
     /// Moves everybody else to a fresh thread.
     fn leave_thread_to(&mut self, hog: usize) {
         self.checks.slots[hog].isolate();
-        if self.given_up.len() + self.stuck.len() >= MAX_ABANDONED {
+        if self.stuck.len() >= MAX_STUCK {
             return;
         }
         let fresh = match Worker::start(&self.checks) {

@@ -112,6 +112,51 @@ async fn results_take_effect_after_their_threshold() {
     assert_eq!(checks.slots[0].snapshot(checks.time.elapsed()).standing.light, Light::Red);
 }
 
+#[test]
+fn runs_that_do_not_come_back_leave_a_thread_for_the_others() {
+    let over = Arc::new(AtomicBool::new(false));
+    let tick = Duration::from_millis(100);
+    let quick = |check: Check| check.every(tick).timeout(tick).thresholds(1, 1);
+    let blocks = || {
+        let over = Arc::clone(&over);
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                thread::park_timeout(tick);
+            }
+        }
+    };
+    let mut all: Vec<Check> = (0..MAX_ABANDONED)
+        .map(|number| quick(Check::blocking(&format!("blocks {number}"), blocks())))
+        .collect();
+    let late = Arc::new(AtomicBool::new(false));
+    let (block, is_late) = (Arc::new(blocks()), Arc::clone(&late));
+    all.push(quick(Check::new("blocks the others", move || {
+        let block = is_late.load(Ordering::Relaxed).then(|| Arc::clone(&block));
+        async move { block.iter().for_each(|block| block()) }
+    })));
+    all.push(quick(Check::new("well", || async {}).timeout(SECOND)));
+    let [hog, well] = [all.len() - 2, all.len() - 1];
+    let slots = all.into_iter().map(|check| Arc::new(Slot::new(Arc::new(check), vec![0]))).collect();
+    let checks = Arc::new(Checks::new(slots, Timekeeper::new()));
+    start(&checks, 7).unwrap();
+    let until = |what: &str, holds: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + 60 * SECOND;
+        while !holds() {
+            assert!(Instant::now() < deadline, "{what}");
+            thread::park_timeout(tick);
+        }
+    };
+    until("all threads are taken", &|| checks.abandoned() >= MAX_ABANDONED as u64);
+    late.store(true, Ordering::Relaxed);
+    until("the common thread is taken as well", &|| said(&checks, hog) == Some(FailureKind::Blocked));
+    let before = runs(&checks, well);
+    until("what is well is run", &|| runs(&checks, well) >= before + 20);
+    over.store(true, Ordering::Relaxed);
+    checks.stop();
+    checks.wait_for_end(60 * SECOND);
+    assert_eq!(Arc::strong_count(&checks), 1, "all threads have ended");
+}
+
 /// Real threads: a loop that never ends, a lock that is never free, a function that sleeps for ever.
 #[test]
 fn checks_that_keep_their_thread_to_themselves_are_found_and_the_others_go_on() {

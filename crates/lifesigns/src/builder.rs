@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::{Mutex, atomic::AtomicU64};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use lifesigns_model::identity::Identity;
 use lifesigns_model::moment::Moment;
@@ -306,7 +306,7 @@ impl Builder {
             records,
             objective: api.objective.filter(|_| records).map(|objective| ObjectiveState::new(objective, now)),
             snapshot: ArcSwap::from_pointee(Snapshot::starting(now)),
-            maintenance: ArcSwapOption::empty(),
+            maintenance: Mutex::default(),
             transitions: Mutex::default(),
             light_changes: AtomicU64::new(0),
             changes: [const { AtomicU64::new(0) }; 3],

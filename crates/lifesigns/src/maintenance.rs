@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::journal::CHANGES;
 use crate::process::{Api, ApiState, Process};
+use crate::recorder::lock;
 
 /// Longest maintenance.
 pub(crate) const LONGEST: Duration = Duration::from_hours(30 * 24);
@@ -80,23 +81,26 @@ impl Api {
             return Err(BadMaintenance::Reason);
         }
         let state = self.state();
-        let before = state.maintenance.load_full().filter(|before| before.is_on(now));
-        let since = before.map_or(now, |before| before.since);
+        let mut announced = lock(&state.maintenance);
+        let since = announced.as_ref().filter(|before| before.is_on(now)).map_or(now, |before| before.since);
         let maintenance = Maintenance { reason: reason.into(), since, ends };
         let until = format!("{:.0}", ends.wall);
         tracing::info!(target: CHANGES, api = &*state.name, by, reason, until, "maintenance is on");
         self.note(Some(&maintenance));
-        state.maintenance.store(Some(Arc::new(maintenance)));
+        *announced = Some(maintenance);
+        drop(announced);
         self.process.collect();
         Ok(())
     }
 
     pub(crate) fn clear_maintenance(&self, by: Option<&str>) -> bool {
         let state = self.state();
-        let was_on = state.maintenance.swap(None).is_some();
+        let mut announced = lock(&state.maintenance);
+        let was_on = announced.take().is_some();
         if was_on {
             tracing::info!(target: CHANGES, api = &*state.name, by, "maintenance is off");
             self.note(None);
+            drop(announced);
             self.process.collect();
         }
         was_on
@@ -140,15 +144,11 @@ fn is_reason(text: &str) -> bool {
 impl ApiState {
     /// Maintenance that is on. What has ended is let go of, and told.
     pub(crate) fn maintenance_at(&self, now: Moment) -> Option<Maintenance> {
-        let maintenance = self.maintenance.load_full()?;
-        if maintenance.is_on(now) {
-            return Some((*maintenance).clone());
-        }
-        let found = self.maintenance.compare_and_swap(&maintenance, None);
-        if found.as_ref().is_some_and(|found| Arc::ptr_eq(found, &maintenance)) {
+        let mut announced = lock(&self.maintenance);
+        if announced.take_if(|maintenance| !maintenance.is_on(now)).is_some() {
             tracing::info!(target: CHANGES, api = &*self.name, "maintenance is over");
         }
-        None
+        announced.clone()
     }
 }
 
@@ -195,8 +195,7 @@ fn switch_on(process: &Weak<Process>, records: bool, notes: Result<Vec<KeptNote>
                     until,
                     "maintenance is still on"
                 );
-                let none: Option<Arc<Maintenance>> = None;
-                api.state().maintenance.compare_and_swap(&none, Some(Arc::new(maintenance)));
+                lock(&api.state().maintenance).get_or_insert(maintenance);
             }
             _ => api.note(None),
         }

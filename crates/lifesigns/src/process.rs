@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use lifesigns_model::identity::Identity;
@@ -108,7 +108,8 @@ pub(crate) struct ApiState {
     pub(crate) groups: Vec<RouteGroup>,
     pub(crate) objective: Option<ObjectiveState>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
-    pub(crate) maintenance: ArcSwapOption<Maintenance>,
+    /// Held while the store is told, so that it remembers what holds.
+    pub(crate) maintenance: Mutex<Option<Maintenance>>,
     /// The last changes of the light, oldest first.
     pub(crate) transitions: Mutex<VecDeque<Transition>>,
     /// How often the light has changed, by what it became: green, amber, red.

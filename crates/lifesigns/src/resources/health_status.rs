@@ -121,7 +121,7 @@ fn page(
 ) -> String {
     let [service, message, environment, reason, request_id] =
         [service, message, environment, reason, request_id].map(Markup);
-    let colour = ["#1a7f37", "#9a6700", "#cf222e"][light as usize];
+    let colour = ["#1a7f37", "#bf8700", "#cf222e"][light as usize];
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{light} · {service}</title><style>\

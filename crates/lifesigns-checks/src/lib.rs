@@ -28,6 +28,7 @@ pub mod mysql;
 #[cfg(feature = "nats")]
 pub mod nats;
 #[cfg(feature = "network")]
+#[cfg_attr(not(feature = "all"), allow(dead_code, reason = "each check uses a part of it"))]
 mod network;
 #[cfg(any(
     feature = "certificate",

@@ -59,6 +59,7 @@ impl<U: Into<ServerUrl>> From<U> for Server {
 }
 
 /// What to ask a database, and where it is.
+#[cfg(any(feature = "clickhouse", feature = "mysql", feature = "postgres"))]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct QueryOptions {
     /// Where it is, and who asks; the module of the check says what its URL looks like.
@@ -67,6 +68,7 @@ pub struct QueryOptions {
     pub query: String,
 }
 
+#[cfg(any(feature = "clickhouse", feature = "mysql", feature = "postgres"))]
 impl QueryOptions {
     /// What is asked unless something else is wanted.
     pub(crate) const QUERY: &str = "SELECT 1";

@@ -1,11 +1,12 @@
 //! `lifesigns gateway` and `lifesigns run`: from settings to a process that serves until it is told to stop.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lifesigns::Lifesigns;
-use lifesigns_gateway::Gateway;
+use lifesigns::{Api, Lifesigns};
+use lifesigns_gateway::{Gateway, Upstream};
 use lifesigns_otlp::{Exporter, Options};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,10 +41,8 @@ pub fn run(mut settings: Settings) -> Result<(), Problem> {
     runtime.block_on(async {
         let stop =
             stop_signal().map_err(|error| Problem::new("signals cannot be waited for").because(&error))?;
-        for (name, url) in status_urls {
-            if let Some(api) = lifesigns.apis().find(|api| api.name() == name) {
-                tokio::spawn(upstream_status::report(api, url));
-            }
+        for (api, url) in with_apis(lifesigns.apis(), status_urls) {
+            tokio::spawn(upstream_status::report(api, url));
         }
         let grpc = match grpc {
             Some(address) => Some(Grpc::start(address, &lifesigns).await?),
@@ -68,6 +67,16 @@ pub fn run(mut settings: Settings) -> Result<(), Problem> {
             .because(&error)
             .hint("figures already kept are not harmed")
     })
+}
+
+/// Each address with the API that tells of itself there. The APIs, of which there may be thousands, are gone through
+/// once.
+fn with_apis(
+    apis: impl Iterator<Item = Api>,
+    status_urls: Vec<(String, Upstream)>,
+) -> impl Iterator<Item = (Api, Upstream)> {
+    let mut urls: HashMap<String, Upstream> = status_urls.into_iter().collect();
+    apis.filter_map(move |api| urls.remove(api.name()).map(|url| (api, url)))
 }
 
 /// `grpc.health.v1` beside the gateway.
@@ -164,5 +173,33 @@ fn not_bound(error: &io::Error, key: &str) -> Problem {
             problem.hint("no network of this machine has that address; 0.0.0.0 stands for all of them")
         }
         _ => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use lifesigns::ApiOptions;
+
+    use super::*;
+
+    #[test]
+    fn apis_are_gone_through_once_whatever_number_tells_of_itself() {
+        let names = ["a", "b", "c", "d"];
+        let mut builder = Lifesigns::builder("gateway");
+        for name in names {
+            builder = builder.api(ApiOptions::new(name));
+        }
+        let lifesigns = builder.start().unwrap();
+        let url = |name: &str| format!("http://{name}/status").parse::<Upstream>().unwrap();
+        let urls = ["d", "b", "a"].map(|name| (name.to_owned(), url(name))).to_vec();
+        let seen = Cell::new(0);
+        let apis = lifesigns.apis().inspect(|_| seen.set(seen.get() + 1));
+        let mut pairs: Vec<_> =
+            with_apis(apis, urls).map(|(api, url)| (api.name().to_owned(), url.host().to_owned())).collect();
+        pairs.sort();
+        assert_eq!(pairs, ["a", "b", "d"].map(|name| (name.to_owned(), name.to_owned())));
+        assert_eq!(seen.get(), names.len());
     }
 }

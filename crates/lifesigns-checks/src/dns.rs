@@ -70,7 +70,10 @@ struct Question {
 /// A check that asks for records of a name.
 pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
     let bad_name = |what: &str| BadOption::new("name", format!("{:?} {what}", options.name));
-    let asked = Name::from_str(&options.name).map_err(|error| bad_name(&format!("is no name: {error}")))?;
+    // What the parser says of it is sometimes nothing.
+    let asked = Name::from_str(&options.name).map_err(|_| {
+        bad_name("is no name; write labels of 1 to 63 characters with single dots between them: `db.example`")
+    })?;
     if asked.num_labels() == 0 || options.name.parse::<IpAddr>().is_ok() {
         return Err(bad_name("is not a name to be resolved"));
     }
@@ -208,6 +211,14 @@ mod tests {
         check("[::1]:5353", "[::1]:5353");
         for text in ["", "dns.example", "192.0.2.53:", "192.0.2.256"] {
             assert_eq!(server(text).unwrap_err().option, "server", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_told_with_how_one_is_written() {
+        for name in ["a..b", &"a".repeat(64), ".a"] {
+            let message = check("name", Options::new(name)).unwrap_err().message;
+            assert!(message.ends_with("between them: `db.example`"), "{message}");
         }
     }
 

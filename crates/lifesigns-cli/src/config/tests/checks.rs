@@ -148,6 +148,36 @@ fn bad_checks_are_told() {
 }
 
 #[test]
+fn what_a_check_finds_wrong_is_told_where_it_stands() {
+    let check = |kind: &str, lines: &str, line: usize, expected: &str| {
+        let text = format!("{ONE_API}[[check]]\nname = \"a\"\n[check.{kind}]\n{lines}\n");
+        let told = told(read_in(&text, &surroundings()));
+        // The table's header is the fifth line.
+        let first = format!("lifesigns.toml:{}:", line + 5);
+        assert!(told.starts_with(&first) && told.contains(expected), "{text}{told}");
+    };
+    let disk = "path = \"/\"\nwarn_free_percent = 1\nfail_free_percent = 2";
+    check("disk", disk, 2, "`warn_free_percent` is less than `fail_free_percent`");
+    check("disk", "path = \"/\"\nfail_free_percent = 50", 2, "`warn_free_percent` is less");
+    let megabytes = "path = \"/\"\nwarn_free_mb = 1\nfail_free_mb = 2";
+    check("disk", megabytes, 2, "`warn_free_mb` is less than `fail_free_mb`");
+    check("memory", "warn_percent = 99", 1, "`warn_percent` is more than `fail_percent`");
+    check("memory", "fail_percent = 9", 1, "`warn_percent` is more than `fail_percent`");
+    check("certificate", "fail_days = 30\naddress = \"a:1\"", 1, "`warn_days` is less than `fail_days`");
+    check("certificate", "warn_days = 30\naddress = \"a\"", 2, "has no port");
+    check("certificate", "address = \"a:1\"\nserver_name = \"a b\"", 2, "is no name of a server");
+    check("dns", "expect = \"x\"\nname = \"a\"", 1, "is not what a record of type A holds");
+    check("dns", "expect = \"192.0.2.7\"\nname = \"a..b\"", 2, "with single dots between them");
+    check("dns", "name = \"a\"\nserver = \"x\"", 2, "is no address");
+    check("http", "url = \"http://a\"\nmethod = \"A B\"", 2, "`method`");
+    check("http", "url = \"http://a\"\nstatus = [\"100-150\"]", 2, "`status`");
+    let twice = "url = \"redis://:a@cache\"\npassword_env = \"DB_PASSWORD\"";
+    check("redis", twice, 2, "`password_env` is given, and the URL has one too");
+    let command = "program = \"/bin/true\"\n";
+    check("command", &format!("{command}environment = [\"=x\"]"), 2, "write \"NAME=value\"");
+}
+
+#[test]
 fn every_name_that_no_api_bears_is_told_beside_other_faults() {
     let mut text = "[[api]]\nname = \"polls\"\nupstream = \"ftp://127.0.0.1\"\n".to_owned();
     for (name, api) in [("a", "polls"), ("b", "pols"), ("c", "colour")] {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use lifesigns_checks::{Secret, http};
 use lifesigns_model::dialect::Dialect;
 
-use super::probe::{Made, needed, secret};
+use super::probe::{Made, Written, needed, secret};
 use crate::config::fault::{Fault, Place};
 use crate::config::tree::At;
 use crate::config::validated::{Checks, text, values};
@@ -16,15 +16,14 @@ pub(super) fn check(
     name: &str,
     place: &Place,
     written: &wire::Http,
-    places: &mut Vec<(&'static str, Place)>,
+    places: &mut Written,
     weigh: &mut Checks<'_>,
 ) -> Option<Made> {
     let url = needed("url", written.url.as_ref(), place, weigh)?;
-    places.push(("url", url.place.clone()));
+    places.at("url", Some(url));
     let mut options = http::Options::new(url.value.as_str());
     if let Some(method) = &written.method {
         options.method.clone_from(&method.value);
-        places.push(("method", method.place.clone()));
     }
     for header in written.headers.iter().flatten() {
         let Some((field, value)) = header.value.split_once(':') else {
@@ -35,14 +34,21 @@ pub(super) fn check(
             return None;
         };
         options.headers.push((field.trim().to_owned(), Secret::new(value.trim())));
-        places.push(("headers", header.place.clone()));
+        places.at("headers", Some(header));
     }
     let names = ["bearer_token_env", "bearer_token_file"];
     options.bearer_token =
         secret(names, written.bearer_token_env.as_ref(), written.bearer_token_file.as_ref(), weigh).ok()?;
+    places.under("bearer_token", "bearer_token_env", written.bearer_token_env.as_ref());
+    places.under("bearer_token", "bearer_token_file", written.bearer_token_file.as_ref());
+    places.at("method", written.method.as_ref());
+    places.at("redirects", written.redirects.as_ref());
+    places.at("ca_file", written.ca_file.as_ref());
+    places.at("status", written.status.iter().flatten().next());
+    places.at("contains", written.contains.as_ref());
+    places.at("json", written.json.iter().flatten().next());
     options.redirects = values::number(written.redirects.as_ref(), 0) as u8;
     options.ca_file = written.ca_file.as_ref().map(|file| weigh.path(file));
-    places.extend(written.ca_file.as_ref().map(|file| ("ca_file", file.place.clone())));
     let wants_answer = written.status.is_some() || written.contains.is_some() || written.json.is_some();
     options.expect = match &written.health {
         Some(health) if wants_answer => {

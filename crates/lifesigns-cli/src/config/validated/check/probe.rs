@@ -16,20 +16,23 @@ use crate::config::wire::check::{self as wire, Probe, Service};
 
 /// The check that was written, if it is right.
 pub(super) fn check(name: &str, place: &Place, probe: &Probe, weigh: &mut Checks<'_>) -> Option<Check> {
-    // Where each option was written, for what the check itself finds wrong with it.
-    let mut places: Vec<(&'static str, Place)> = Vec::new();
+    let mut places = Written::default();
     let made = match probe {
         Probe::Http(written) => http::check(name, place, written, &mut places, weigh)?,
         Probe::Tcp { address, banner } => {
             let address = needed("address", address.as_ref(), place, weigh)?;
-            places.push(("address", address.place.clone()));
+            places.at("address", Some(address));
+            places.at("banner", banner.as_ref());
             let mut options = tcp::Options::new(address.value.as_str());
             options.banner = text(banner.as_ref());
             tcp::check(name, options)
         }
         Probe::Dns { name: asked, record_type, expect, server } => {
             let asked = needed("name", asked.as_ref(), place, weigh)?;
-            places.push(("name", asked.place.clone()));
+            places.at("name", Some(asked));
+            places.at("record_type", record_type.as_ref());
+            places.at("expect", expect.as_ref());
+            places.at("server", server.as_ref());
             let mut options = dns::Options::new(asked.value.as_str());
             if let Some(record_type) = record_type {
                 record_type.value.clone_into(&mut options.record_type);
@@ -38,12 +41,14 @@ pub(super) fn check(name: &str, place: &Place, probe: &Probe, weigh: &mut Checks
             options.server = text(server.as_ref());
             dns::check(name, options)
         }
-        Probe::Certificate(written) => certificate_check(name, place, written, weigh)?,
+        Probe::Certificate(written) => certificate_check(name, place, written, &mut places, weigh)?,
         Probe::Service(kind, written) => service_check(name, kind, place, written, &mut places, weigh)?,
         Probe::Sqlite { path, quick_check, query } => {
             let mut options = sqlite::Options::new(needed_path("path", path.as_ref(), place, weigh)?);
             options.quick_check = quick_check.as_ref().is_some_and(|at| at.value);
             options.query = text(query.as_ref());
+            places.at("path", path.as_ref());
+            places.at("query", query.as_ref());
             sqlite::check(name, options)
         }
         Probe::Disk(written) => {
@@ -54,6 +59,11 @@ pub(super) fn check(name: &str, place: &Place, probe: &Probe, weigh: &mut Checks
             options.fail_free_percent = percent(&written.fail_free_percent, options.fail_free_percent);
             options.warn_free_bytes = values::number(written.warn_free_mb.as_ref(), 0) << 20;
             options.fail_free_bytes = values::number(written.fail_free_mb.as_ref(), 0) << 20;
+            places.at("path", written.path.as_ref());
+            places.at("warn_free_percent", written.warn_free_percent.as_ref());
+            places.at("fail_free_percent", written.fail_free_percent.as_ref());
+            places.under("warn_free_bytes", "warn_free_mb", written.warn_free_mb.as_ref());
+            places.under("fail_free_bytes", "fail_free_mb", written.fail_free_mb.as_ref());
             disk::check(name, options)
         }
         Probe::Memory { pid, pid_file, warn_percent, fail_percent } => {
@@ -72,23 +82,59 @@ pub(super) fn check(name: &str, place: &Place, probe: &Probe, weigh: &mut Checks
             };
             options.warn_percent = warn_percent.as_ref().map_or(options.warn_percent, |at| at.value as f64);
             options.fail_percent = fail_percent.as_ref().map_or(options.fail_percent, |at| at.value as f64);
+            places.at("warn_percent", warn_percent.as_ref());
+            places.at("fail_percent", fail_percent.as_ref());
+            places.under("process", "pid", pid.as_ref());
+            places.under("process", "pid_file", pid_file.as_ref());
             memory::check(name, options)
         }
         Probe::File { path, max_age_seconds, min_size_bytes } => {
             let mut options = file::Options::new(needed_path("path", path.as_ref(), place, weigh)?);
             options.max_age = max_age_seconds.as_ref().map(|at| Duration::from_secs(at.value));
             options.min_size = values::number(min_size_bytes.as_ref(), 0);
+            places.at("path", path.as_ref());
+            places.under("max_age", "max_age_seconds", max_age_seconds.as_ref());
+            places.under("min_size", "min_size_bytes", min_size_bytes.as_ref());
             file::check(name, options)
         }
-        Probe::Command(written) => command_check(name, place, written, weigh)?,
+        Probe::Command(written) => command_check(name, place, written, &mut places, weigh)?,
     };
     match made {
         Ok(check) => Some(check),
-        Err(BadOption { option, message }) => {
-            let place = places.iter().find(|(name, _)| *name == option).map_or(place, |(_, place)| place);
-            weigh.fault(Fault::new(place, format!("`{option}` {message}")));
+        Err(bad) => {
+            weigh.fault(places.fault(&bad, place));
             None
         }
+    }
+}
+
+/// Under which key and where each option of a check was written, for what the check itself finds wrong with it.
+#[derive(Default)]
+pub(super) struct Written(Vec<(&'static str, &'static str, Place)>);
+
+impl Written {
+    /// An option whose key is called as it is.
+    pub(super) fn at<T>(&mut self, option: &'static str, written: Option<&At<T>>) {
+        self.under(option, option, written);
+    }
+
+    /// An option whose key is called otherwise, mostly for its unit.
+    pub(super) fn under<T>(&mut self, option: &'static str, key: &'static str, written: Option<&At<T>>) {
+        self.0.extend(written.map(|at| (option, key, at.place.clone())));
+    }
+
+    /// The fault in the words of the file. Where only the other of two options that contradict each other was
+    /// written, it is there; where none was, it is at the table.
+    fn fault(&self, bad: &BadOption, table: &Place) -> Fault {
+        let mut message = format!("`{}` {}", bad.option, bad.message);
+        let named = |option: &str| message.contains(&format!("`{option}`"));
+        let of_option = self.0.iter().find(|(option, ..)| *option == bad.option);
+        let place = of_option.or_else(|| self.0.iter().find(|(option, ..)| named(option)));
+        let place = place.map_or(table, |(.., place)| place).clone();
+        for (option, key, _) in self.0.iter().filter(|(option, key, _)| option != key) {
+            message = message.replace(&format!("`{option}`"), &format!("`{key}`"));
+        }
+        Fault::new(&place, message)
     }
 }
 
@@ -99,6 +145,7 @@ fn certificate_check(
     name: &str,
     place: &Place,
     written: &wire::Certificate,
+    places: &mut Written,
     weigh: &mut Checks<'_>,
 ) -> Option<Made> {
     let mut options = match (&written.address, &written.file) {
@@ -129,6 +176,12 @@ fn certificate_check(
             }
         }
     }
+    places.at("address", written.address.as_ref());
+    places.at("server_name", written.server_name.as_ref());
+    places.under("path", "file", written.file.as_ref());
+    places.at("warn_days", written.warn_days.as_ref());
+    places.at("fail_days", written.fail_days.as_ref());
+    places.at("ca_file", written.ca_file.as_ref());
     options.warn_days = values::number(written.warn_days.as_ref(), options.warn_days.into()) as u32;
     options.fail_days = values::number(written.fail_days.as_ref(), options.fail_days.into()) as u32;
     Some(certificate::check(name, options))
@@ -139,22 +192,24 @@ fn service_check(
     kind: &str,
     place: &Place,
     written: &Service,
-    places: &mut Vec<(&'static str, Place)>,
+    places: &mut Written,
     weigh: &mut Checks<'_>,
 ) -> Option<Made> {
     let url = needed("url", written.url.as_ref(), place, weigh)?;
-    places.push(("url", url.place.clone()));
+    places.at("url", Some(url));
     let mut server = Server::at(url.value.as_str());
     let names = ["password_env", "password_file"];
     server.password =
         secret(names, written.password_env.as_ref(), written.password_file.as_ref(), weigh).ok()?;
     server.tls = written.tls.as_ref().is_some_and(|at| at.value);
-    places.extend(written.tls.as_ref().map(|tls| ("tls", tls.place.clone())));
     server.ca_file = written.ca_file.as_ref().map(|file| weigh.path(file));
-    places.extend(written.ca_file.as_ref().map(|file| ("ca_file", file.place.clone())));
+    places.under("password", "password_env", written.password_env.as_ref());
+    places.under("password", "password_file", written.password_file.as_ref());
+    places.at("tls", written.tls.as_ref());
+    places.at("ca_file", written.ca_file.as_ref());
     let subject = text(written.subject.as_ref());
-    if let Some(at) = &written.subject {
-        places.extend(["query", "queue", "topic"].map(|option| (option, at.place.clone())));
+    for option in ["query", "queue", "topic"] {
+        places.at(option, written.subject.as_ref());
     }
     Some(match kind {
         "postgres" => {
@@ -188,11 +243,29 @@ fn service_check(
     })
 }
 
-fn command_check(name: &str, place: &Place, written: &wire::Command, weigh: &mut Checks<'_>) -> Option<Made> {
+fn command_check(
+    name: &str,
+    place: &Place,
+    written: &wire::Command,
+    places: &mut Written,
+    weigh: &mut Checks<'_>,
+) -> Option<Made> {
+    places.at("program", written.program.as_ref());
+    places.at("arguments", written.arguments.iter().flatten().next());
+    places.at("environment", written.environment.iter().flatten().next());
+    places.at("folder", written.folder.as_ref());
+    places.at("warn_codes", written.warn_codes.iter().flatten().next());
     let mut options = command::Options::new(needed_path("program", written.program.as_ref(), place, weigh)?);
     options.arguments = written.arguments.iter().flatten().map(|at| at.value.clone()).collect();
     for variable in written.environment.iter().flatten() {
         let (name, value) = match variable.value.split_once('=') {
+            Some(("", _)) => {
+                weigh.fault(
+                    Fault::new(&variable.place, "`environment` has a value without a name")
+                        .hint("write \"NAME=value\", or \"NAME\" alone to hand on what this process has"),
+                );
+                return None;
+            }
             Some((name, value)) => (name.to_owned(), value.to_owned()),
             None => match weigh.surroundings.variable(&variable.value) {
                 Some(value) => (variable.value.clone(), value),

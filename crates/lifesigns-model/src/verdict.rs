@@ -120,7 +120,8 @@ pub struct Change {
 pub struct Verdict {
     /// The light.
     pub light: Light,
-    /// Why: the worst first, at most [`MAX_CAUSES`], never none.
+    /// Why: the worst first, never none. [`MAX_CAUSES`] are named at most; one more counts the rest, and another one
+    /// comes before them where the verdict is too old ([`aged`]).
     pub causes: Arc<[Cause]>,
     /// When the light last changed.
     pub since: Moment,
@@ -152,7 +153,7 @@ pub struct Transition {
 /// Lifecycle, scheduler and maintenance are heard first.
 const SOURCES_BEFORE_TRAFFIC: usize = 3;
 
-/// So many causes are named at most.
+/// So many causes are named at most; one more counts the rest.
 pub const MAX_CAUSES: usize = 20;
 
 /// A judgement, or a round of checks, of this age counts as amber at best. Judging happens twice a second; a judge
@@ -329,11 +330,11 @@ impl Hearing<'_> {
         self.causes.sort_by_key(|cause| std::cmp::Reverse(cause.light));
         let light = self.causes.first().map_or(Light::Green, |cause| cause.light);
         let left_out = self.causes.len().saturating_sub(MAX_CAUSES);
-        if left_out > 0 {
-            self.causes.truncate(MAX_CAUSES);
-            let worst_left = self.causes.last().map_or(light, |cause| cause.light);
+        if let Some(worst_left_out) = self.causes.get(MAX_CAUSES) {
             let reason = Reason::More { causes: left_out };
-            self.causes.push(Cause { light: worst_left, source: Source::Judge, reason });
+            let rest = Cause { light: worst_left_out.light, source: Source::Judge, reason };
+            self.causes.truncate(MAX_CAUSES);
+            self.causes.push(rest);
         }
         if self.causes.is_empty() {
             let source = Source::Traffic(None);

@@ -110,18 +110,21 @@ fn field<'a>(element: &Element<'a>) -> Result<(Dimension, Element<'a>), Fault> {
 
 fn label(dimension: Dimension, element: &Element<'_>, values_left: &mut usize) -> Result<Arc<str>, Fault> {
     take_value(element, values_left)?;
-    let label = element.label()?;
+    known_label(dimension, &element.label()?)
+        .map_err(|message| element.fault(FaultCode::UnknownValue, message))
+}
+
+/// A label that an exchange can have; otherwise what is wrong with it.
+pub(super) fn known_label(dimension: Dimension, label: &str) -> Result<Arc<str>, String> {
     let known: &[&str] = match dimension {
         Dimension::RequestDisposition => &["processed", "policy_violation"],
         Dimension::FailedBy => &FailedBy::ALL.map(FailedBy::name),
         _ => return Ok(label.into()),
     };
-    if known.contains(&label.as_str()) {
+    if known.contains(&label) {
         return Ok(label.into());
     }
-    let message =
-        format!("no exchange has a `{dimension}` of {}; {}", quoted(&label), suggestion(&label, known));
-    Err(element.fault(FaultCode::UnknownValue, message))
+    Err(format!("no exchange has a `{dimension}` of {}; {}", quoted(label), suggestion(label, known)))
 }
 
 fn take_value(element: &Element<'_>, values_left: &mut usize) -> Result<(), Fault> {

@@ -288,6 +288,24 @@ fn thousands_of_causes_are_counted_and_not_listed() {
     let verdict = judge_checks(&Verdict::starting(at(0)), &failing, 1);
     assert_eq!(verdict.causes.len(), MAX_CAUSES + 1);
     assert_eq!(verdict.causes.last().unwrap().to_string(), "And 980 more");
+    assert_eq!(aged(&verdict, RED_AFTER, at(100)).causes.len(), MAX_CAUSES + 2);
+}
+
+#[test]
+fn the_causes_that_are_counted_have_the_light_of_the_worst_among_them() {
+    let critical = CheckPolicy { critical: true, ..CheckPolicy::default() };
+    let light_of_rest = |reds: usize| {
+        let light = |number| if number < reds { Light::Red } else { Light::Amber };
+        let failing: Vec<_> = (0..MAX_CAUSES + 5)
+            .map(|number| check(&format!("c{number}"), &critical, light(number), Finding::Failing))
+            .collect();
+        let verdict = judge_checks(&Verdict::starting(at(0)), &failing, 1);
+        let rest = verdict.causes.last().unwrap();
+        assert_eq!(rest.reason, Reason::More { causes: 5 });
+        rest.light
+    };
+    assert_eq!(light_of_rest(MAX_CAUSES), Light::Amber);
+    assert_eq!(light_of_rest(MAX_CAUSES + 1), Light::Red);
 }
 
 #[test]

@@ -114,6 +114,9 @@ async fn answer(worker: &Worker, client: &Client, request: Request<Incoming>) ->
     let Some(target) = target else {
         return own(rescue::no_api(&request_id));
     };
+    if headers::is_at_its_end(&parts.method, &mut parts.headers) {
+        return own(rescue::not_forwarded(&parts.method, &request_id));
+    }
 
     log_passage(target, &parts, &request_id);
     let mut exchange = target.api.begin(&parts.method, &parts.headers);

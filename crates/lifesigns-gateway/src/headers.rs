@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    header::{
+        CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, MAX_FORWARDS, TE, TRANSFER_ENCODING, UPGRADE,
+        VIA,
+    },
 };
 use lifesigns::resources::is_trace_parent;
 
@@ -35,6 +38,25 @@ pub(crate) struct Passage<'a> {
     pub(crate) trust_forwarded: bool,
     /// Value that is added to `Via`.
     pub(crate) via: Option<&'a HeaderValue>,
+}
+
+/// Whether a request may not be forwarded any more. One that may says afterwards how often it still may be, this time
+/// not included. Only `OPTIONS` and `TRACE` have such a limit; what is not one number limits nothing and stays as it
+/// is (RFC 9110 §7.6.2).
+pub(crate) fn is_at_its_end(method: &Method, headers: &mut HeaderMap) -> bool {
+    if !matches!(*method, Method::OPTIONS | Method::TRACE) {
+        return false;
+    }
+    let mut lines = headers.get_all(MAX_FORWARDS).iter();
+    let (Some(limit), None) = (lines.next(), lines.next()) else { return false };
+    if limit.is_empty() || !limit.as_bytes().iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    // More than can be counted is as much as can be.
+    let limit = decimal(limit.as_bytes()).unwrap_or(u64::MAX);
+    let Some(left) = limit.checked_sub(1) else { return true };
+    headers.insert(MAX_FORWARDS, HeaderValue::from(left));
+    false
 }
 
 /// Turns the head that came from the client into the one that goes to the upstream.

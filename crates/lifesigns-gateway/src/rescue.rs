@@ -7,14 +7,17 @@ use std::{error::Error, fmt, io};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE},
+    HeaderValue, Method, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE},
 };
 use http_body_util::Full;
 use lifesigns_model::exchange::FailedBy;
 use tracing::Level;
 
 use crate::{headers::X_REQUEST_ID, routing::Target};
+
+/// What the gateway lets through to an API, as far as it is usual.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Why a request did not get an answer from its upstream.
 #[derive(Debug)]
@@ -140,7 +143,7 @@ pub(crate) fn no_api(request_id: &HeaderValue) -> Response<Full<Bytes>> {
 pub(crate) fn bad_request(fault: &str, request_id: &HeaderValue) -> Response<Full<Bytes>> {
     let mut response = problem(StatusCode::BAD_REQUEST, fault, request_id);
     // What comes behind it on this connection cannot be trusted to be a request.
-    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -148,7 +151,7 @@ pub(crate) fn bad_request(fault: &str, request_id: &HeaderValue) -> Response<Ful
 pub(crate) fn late_body(request_id: &HeaderValue) -> Response<Full<Bytes>> {
     let late = Failure::RequestBodyTimeout;
     let mut response = problem(late.status(), late.detail(), request_id);
-    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -156,10 +159,22 @@ pub(crate) fn late_body(request_id: &HeaderValue) -> Response<Full<Bytes>> {
 pub(crate) fn no_tunnel(request_id: &HeaderValue) -> Response<Full<Bytes>> {
     let mut response =
         problem(StatusCode::METHOD_NOT_ALLOWED, "This is not a proxy for other servers.", request_id);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// The answer to an `OPTIONS` or `TRACE` that may be forwarded no further (RFC 9110 §7.6.2). A `TRACE` is not sent
+/// back, since whoever reads the answer may not be the one who knew all that the request carried (RFC 9110 §9.3.8).
+pub(crate) fn not_forwarded(method: &Method, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    let mut response = if method == Method::OPTIONS {
+        let mut response = own(Full::default(), request_id);
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    } else {
+        problem(StatusCode::METHOD_NOT_ALLOWED, "This gateway does not send requests back.", request_id)
+    };
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
     response
 }
 
@@ -172,10 +187,16 @@ fn problem(status: StatusCode, detail: &str, request_id: &HeaderValue) -> Respon
         "detail": detail,
         "requestId": request_id.to_str().unwrap_or_default(),
     });
-    let mut response = Response::new(Full::from(body.to_string()));
+    let mut response = own(Full::from(body.to_string()), request_id);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// An answer with the fields that all of the gateway's own have.
+fn own(body: Full<Bytes>, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(X_REQUEST_ID, request_id.clone());
     response
 }

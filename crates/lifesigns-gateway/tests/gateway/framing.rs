@@ -154,6 +154,66 @@ fn options_of_the_server_itself_pass() {
 }
 
 #[test]
+fn options_and_trace_go_as_far_as_they_may() {
+    let upstream = Upstream::ok();
+    let gateway = Running::before(&upstream);
+    let mut client = gateway.connect();
+    for (method, limits, passed_on) in [
+        ("OPTIONS", &["1"][..], &["0"][..]),
+        ("TRACE", &["10"], &["9"]),
+        ("OPTIONS", &["012"], &["11"]),
+        ("TRACE", &["18446744073709551615"], &["18446744073709551614"]),
+        // Larger than any number that is counted with.
+        ("OPTIONS", &["99999999999999999999999"], &["18446744073709551614"]),
+        // What is no limit stays as it is.
+        ("OPTIONS", &[], &[]),
+        ("OPTIONS", &[""], &[""]),
+        ("OPTIONS", &["-1"], &["-1"]),
+        ("TRACE", &["+0"], &["+0"]),
+        ("OPTIONS", &["0x0"], &["0x0"]),
+        ("TRACE", &["0, 1"], &["0, 1"]),
+        ("OPTIONS", &["0", "1"], &["0", "1"]),
+        ("OPTIONS", &["\u{fc}"], &["\u{fc}"]),
+        // Others have none.
+        ("GET", &["0"], &["0"]),
+        ("POST", &["5"], &["5"]),
+        ("options", &["0"], &["0"]),
+    ] {
+        let fields: String = limits.iter().map(|limit| format!("Max-Forwards: {limit}\r\n")).collect();
+        let answer = client.exchange(&format!("{method} /items HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        assert_eq!(answer.status(), 200, "{method} {limits:?}");
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!(seen.first_line, format!("{method} /items HTTP/1.1"));
+        assert_eq!(seen.all("max-forwards"), passed_on, "{method} {limits:?}");
+    }
+}
+
+#[test]
+fn options_and_trace_that_may_go_no_further_are_answered_here() {
+    let upstream = Upstream::ok();
+    let gateway = Running::before(&upstream);
+    let mut client = gateway.connect();
+    for (request, status) in [
+        ("OPTIONS /items HTTP/1.1\r\nMax-Forwards: 0", 204),
+        ("OPTIONS http://a/items HTTP/1.1\r\nMax-Forwards: 000", 204),
+        ("OPTIONS * HTTP/1.1\r\nMax-Forwards: 0", 204),
+        ("TRACE /items HTTP/1.1\r\nMax-Forwards: 0", 405),
+        ("TRACE /items HTTP/1.1\r\nmax-forwards:00", 405),
+    ] {
+        let answer = client
+            .exchange(&format!("{request}\r\nHost: a\r\nX-Request-Id: mine\r\nCookie: id=secret\r\n\r\n"));
+        assert_eq!(answer.status(), status, "{request}");
+        assert_eq!(answer.get("allow"), Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"), "{request}");
+        assert_eq!(answer.get("x-request-id"), Some("mine"), "{request}");
+        assert!(!answer.text().contains("secret"), "a request is not sent back: {answer:?}");
+    }
+    // Such an answer is no affair of the API.
+    assert_eq!(client.get("/items").status(), 200);
+    assert_eq!(upstream.only_seen().first_line, "GET /items HTTP/1.1");
+    assert_eq!(gateway.only_count(), (200, FailedBy::Nobody));
+}
+
+#[test]
 fn targets_of_a_form_that_their_method_does_not_have_are_refused() {
     for target in ["*", "b.example", "b.example:80", "http://a:99999/", "http://a:b/", "http://:80/"] {
         refused(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));

@@ -31,7 +31,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 
 use crate::options::{BadOption, Options};
-use crate::retry;
+use crate::{deadline, retry};
 
 /// Of an answer no more is read.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -114,7 +114,7 @@ impl Client {
 
     /// Sends one body that [`Client::pack`] has packed.
     pub(crate) async fn post(&self, body: Bytes) -> Result<Answer, Failure> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = deadline::after(Instant::now(), self.timeout);
         let exchange = async {
             let broken = |error: &(dyn Error + 'static)| Failure::Broken(chain(error));
             let stream = match &self.host {

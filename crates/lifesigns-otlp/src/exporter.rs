@@ -15,12 +15,9 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::client::{Answer, Client};
-use crate::encode;
 use crate::options::{BadOption, Options};
-use crate::retry;
-
-/// So much of what a collector says is put into the log, in characters.
-const MAX_SAID: usize = 200;
+use crate::redaction::Redaction;
+use crate::{deadline, encode, retry};
 
 /// A thread that pushes until it is told to stop, or this is dropped.
 #[derive(Debug)]
@@ -53,8 +50,11 @@ impl Exporter {
     pub fn start(lifesigns: Lifesigns, options: Options) -> io::Result<Exporter> {
         let bad = |bad: BadOption| io::Error::new(io::ErrorKind::InvalidInput, bad);
         let client = Client::new(&options).map_err(bad)?;
-        if options.interval < Duration::from_millis(100) || options.timeout.is_zero() {
-            return Err(bad(BadOption::new("interval", "must be 100 ms or more, and the timeout not zero")));
+        if options.interval < Duration::from_millis(100) {
+            return Err(bad(BadOption::new("interval", "must be 100 ms or more")));
+        }
+        if options.timeout.is_zero() {
+            return Err(bad(BadOption::new("timeout", "is zero, in which nothing can be pushed")));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
@@ -64,6 +64,7 @@ impl Exporter {
             resource: encode::resource(&lifesigns, &options.resource),
             lifesigns,
             client,
+            redaction: Redaction::of(&options),
             interval: options.interval,
             not_before: None,
             counts: Arc::clone(&counts),
@@ -90,9 +91,9 @@ impl Exporter {
     pub fn shutdown(self, patience: Duration) -> Pushes {
         let Exporter { stop, ended, counts } = self;
         // Fails only if the thread has ended, and then there is nothing to wait for.
-        let _ended = stop.send(Instant::now() + patience);
+        let _ended = stop.send(deadline::after(Instant::now(), patience));
         // The thread keeps to the deadline by itself; the bound is for one that does not get any time to.
-        let _disconnected = ended.recv_timeout(patience + Duration::from_millis(500));
+        let _disconnected = ended.recv_timeout(patience.saturating_add(Duration::from_millis(500)));
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Pushes { taken: load(&counts.taken), lost: load(&counts.lost) }
     }
@@ -114,6 +115,7 @@ enum Attempt {
 struct Pusher {
     lifesigns: Lifesigns,
     client: Client,
+    redaction: Redaction,
     resource: Resource,
     interval: Duration,
     /// The collector wants to be left alone until then.
@@ -128,7 +130,7 @@ struct Pusher {
 
 impl Pusher {
     async fn run(mut self, mut stop: oneshot::Receiver<Instant>) {
-        let mut due = Instant::now() + self.interval;
+        let mut due = deadline::after(Instant::now(), self.interval);
         loop {
             let next = self.not_before.map_or(due, |not_before| due.max(not_before));
             let stopped = tokio::select! {
@@ -139,7 +141,7 @@ impl Pusher {
                 Some(stopped) => stopped,
                 None => {
                     // Pushes that were slept through are not made up for.
-                    due = (due + self.interval).max(Instant::now());
+                    due = deadline::after(due, self.interval).max(Instant::now());
                     tokio::select! {
                         () = self.push(due) => continue,
                         stopped = &mut stop => stopped,
@@ -227,12 +229,13 @@ impl Pusher {
         self.not_before = None;
         let Answer { status, retry_after, body } = answer;
         if (200..300).contains(&status) {
-            if let Some(said) = rejected(&body) {
+            if let Some(said) = rejected(&body, &self.redaction) {
                 self.complain(Complaint { kind: "partial".to_owned(), said });
             }
             return Attempt::Taken;
         }
-        let complaint = Complaint { kind: format!("status {status}"), said: refusal(status, &body) };
+        let complaint =
+            Complaint { kind: format!("status {status}"), said: refusal(status, &body, &self.redaction) };
         if retry::is_retryable(status) {
             return Attempt::Again { after: retry_after, complaint };
         }
@@ -257,13 +260,13 @@ impl Pusher {
 }
 
 /// What the collector did not take of a request that it took.
-fn rejected(body: &[u8]) -> Option<String> {
+fn rejected(body: &[u8], redaction: &Redaction) -> Option<String> {
     // What is no such message says nothing: the status is what counts.
     let partial = ExportMetricsServiceResponse::decode(body).ok()?.partial_success?;
     if partial.rejected_data_points <= 0 && partial.error_message.is_empty() {
         return None;
     }
-    let message = shortened(&partial.error_message);
+    let message = redaction.shown(&partial.error_message);
     Some(format!("{} data points rejected: {message}", partial.rejected_data_points))
 }
 
@@ -276,16 +279,12 @@ struct Status {
     message: String,
 }
 
-fn refusal(status: u16, body: &[u8]) -> String {
+fn refusal(status: u16, body: &[u8], redaction: &Redaction) -> String {
     match Status::decode(body) {
         Ok(Status { message, .. }) if !message.is_empty() => {
-            format!("it answers {status}: {}", shortened(&message))
+            format!("it answers {status}: {}", redaction.shown(&message))
         }
         // Many say it in plain text, whatever the specification asks for.
-        _ => format!("it answers {status}: {}", shortened(&String::from_utf8_lossy(body))),
+        _ => format!("it answers {status}: {}", redaction.shown(&String::from_utf8_lossy(body))),
     }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MAX_SAID).collect()
 }

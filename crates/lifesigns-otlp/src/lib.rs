@@ -32,10 +32,12 @@
 //! answer no more than 64 KB are read.
 
 mod client;
+mod deadline;
 mod encode;
 mod environment;
 mod exporter;
 mod options;
+mod redaction;
 mod retry;
 
 pub use self::exporter::{Exporter, Pushes};

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+use url::{Position, Url};
 
 /// Headers that are the exporter's own business.
 const OWN_HEADERS: [&str; 6] =
     ["connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"];
 
 /// Where to push, how often, with which headers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
-    /// The whole URL that is pushed to.
+    /// The whole URL that is pushed to. Its query may hold a secret.
     pub(crate) url: Url,
-    /// Headers of each request. Their values are secrets: `Debug` hides them.
+    /// Headers of each request. Their values are secrets.
     pub(crate) headers: HeaderMap,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
@@ -24,6 +24,23 @@ pub struct Options {
     pub(crate) ca_file: Option<PathBuf>,
     /// Attributes of the resource that stand over those that are known.
     pub(crate) resource: Vec<(String, String)>,
+}
+
+/// Without what is secret or may be: the values of headers, and the URL's query.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Options { url, headers, interval, timeout, gzip, ca_file, resource } = self;
+        let query = if url.query().is_some() { "?…" } else { "" };
+        f.debug_struct("Options")
+            .field("url", &format_args!("{}{query}", &url[..Position::AfterPath]))
+            .field("headers", headers)
+            .field("interval", interval)
+            .field("timeout", timeout)
+            .field("gzip", gzip)
+            .field("ca_file", ca_file)
+            .field("resource", resource)
+            .finish()
+    }
 }
 
 impl Default for Options {
@@ -65,14 +82,15 @@ impl Options {
         Ok(self)
     }
 
-    /// From one push to the next, 100 ms or more. Default: 60 s.
+    /// From one push to the next, 100 ms or more, a hundred years at most. Default: 60 s.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Options {
         self.interval = interval;
         self
     }
 
-    /// How long one request may take, from connecting to the end of its answer. Default: 10 s.
+    /// How long one request may take, from connecting to the end of its answer; more than zero. Default:
+    /// 10 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Options {
         self.timeout = timeout;
@@ -120,7 +138,7 @@ impl Options {
         self
     }
 
-    /// The URL that is pushed to.
+    /// The URL that is pushed to, with its query, which may hold a secret.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
@@ -196,7 +214,10 @@ mod tests {
     #[test]
     fn headers_are_secrets() {
         let options = Options::default().header("Authorization", "Bearer ls_secret").unwrap();
-        assert!(!format!("{options:?}").contains("ls_secret"));
+        let options = options.metrics_endpoint("http://collector/x?token=ls_secret").unwrap();
+        let printed = format!("{options:?}");
+        assert!(!printed.contains("ls_secret"), "{printed}");
+        assert!(printed.contains("http://collector/x?…") && printed.contains("authorization"), "{printed}");
         for (name, value) in [("a b", "ls_secret"), ("a", "ls_secret\n"), ("host", "ls_secret")] {
             let options = Options::default();
             match options.header(name, value) {

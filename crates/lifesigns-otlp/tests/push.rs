@@ -4,6 +4,8 @@
 
 mod receiver;
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http_body_util::Empty;
@@ -350,5 +352,63 @@ fn options_that_cannot_be_are_told_at_the_start() {
     let error = Exporter::start(lifesigns(), missing).unwrap_err();
     assert!(error.to_string().contains("`ca_file` /nowhere/ca.pem cannot be read"), "{error}");
     let hasty = Options::default().interval(Duration::ZERO);
-    assert!(Exporter::start(lifesigns(), hasty).is_err());
+    let error = Exporter::start(lifesigns(), hasty).unwrap_err();
+    assert!(error.to_string().contains("`interval` must be 100 ms or more"), "{error}");
+    let impatient = Options::default().timeout(Duration::ZERO);
+    let error = Exporter::start(lifesigns(), impatient).unwrap_err();
+    assert!(error.to_string().contains("`timeout` is zero"), "{error}");
+}
+
+#[test]
+fn waiting_for_ever_is_no_panic() {
+    let receiver = Receiver::start(|_| Answer::ok());
+    let patient = options(&receiver).timeout(Duration::MAX);
+    let exporter = Exporter::start(lifesigns(), patient).unwrap();
+    receiver.next();
+    receiver.next();
+    assert_eq!(exporter.shutdown(Duration::MAX).lost, 0);
+
+    let once = options(&receiver).interval(Duration::MAX);
+    let exporter = Exporter::start(lifesigns(), once).unwrap();
+    let pushes = exporter.shutdown(Duration::MAX);
+    assert_eq!((pushes.taken, pushes.lost), (1, 0));
+}
+
+/// Where the log of this process goes.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_collector_says_again_of_a_secret_is_not_put_into_the_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    // The thread that pushes is another one.
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    let refusing = Answer { body: "no such key: ls_k3y_refused".into(), ..Answer::status(401) };
+    let partial = Answer::partial(3, "not for the key ls_k3y_refused");
+    for (answer, words) in [(refusing, "no such key: …"), (partial, "not for the key …")] {
+        let receiver = Receiver::start(move |_| answer.clone());
+        let options = options(&receiver).header("Authorization", "Bearer ls_k3y_refused").unwrap();
+        let exporter = Exporter::start(lifesigns(), options).unwrap();
+        until(words, || log.text().contains(words));
+        drop(exporter);
+    }
+    assert!(!log.text().contains("ls_k3y"), "{}", log.text());
 }

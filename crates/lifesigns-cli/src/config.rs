@@ -31,11 +31,17 @@ pub fn from_file(path: &Path, surroundings: &dyn Surroundings) -> Result<Setting
         Faults::new(None, vec![fault])
     })?;
     let source = Source::new(path.display().to_string(), text);
-    let folder = path.parent().unwrap_or(Path::new(""));
-    from_text(source, folder, surroundings)
+    // Checks refuse a path that depends on where the process was started, and so is what follows made not to.
+    let whole = std::path::absolute(path).map_err(|error| {
+        let fault = Fault::new(&Place::Nowhere, format!("the working directory is not known: {error}"))
+            .hint("give the file's name from the root");
+        Faults::new(None, vec![fault])
+    })?;
+    from_text(source, whole.parent().unwrap_or(&whole), surroundings)
 }
 
-/// Reads the text of a configuration file and lays the environment over it.
+/// Reads the text of a configuration file and lays the environment over it. What it names is in `folder`, which begins
+/// with `/`.
 ///
 /// # Errors
 /// Every fault in it.

@@ -1,6 +1,7 @@
 //! What people are told about faulty configurations, and what they need not fear.
 
 mod checks;
+mod files;
 mod push;
 
 use std::collections::BTreeMap;

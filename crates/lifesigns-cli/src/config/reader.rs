@@ -21,7 +21,7 @@ impl<'a> Reader<'a> {
         Reader { section, table, place: place.clone(), read: Vec::new() }
     }
 
-    /// Text: not empty, without control characters.
+    /// Text: not empty, without control characters, as long as its key allows.
     pub fn text(&mut self, name: &'static str, faults: &mut Vec<Fault>) -> Option<At<String>> {
         let (key, found) = self.take(name)?;
         match &found.value {
@@ -255,10 +255,13 @@ fn one_of(words: &[&str]) -> String {
 }
 
 fn check_text(text: &str, place: &Place, key: &Key, faults: &mut Vec<Fault>) -> Option<At<String>> {
+    let longest = if let Kind::Label(longest) = key.kind { longest } else { usize::MAX };
     let message = if text.trim().is_empty() {
         format!("`{}` must not be empty", key.name)
     } else if text.chars().any(char::is_control) {
         format!("`{}` must not contain control characters", key.name)
+    } else if text.chars().nth(longest).is_some() {
+        format!("`{}` must not be longer than {longest} characters", key.name)
     } else {
         return Some(At::new(text.to_owned(), place.clone()));
     };

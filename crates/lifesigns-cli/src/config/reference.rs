@@ -68,6 +68,8 @@ impl Key {
 pub enum Kind {
     /// Text.
     Text,
+    /// Text of at most so many characters, since it goes into answers and figures.
+    Label(usize),
     /// Name of a file; a relative one is relative to the configuration file.
     File,
     /// IP address and port.
@@ -101,7 +103,7 @@ impl Kind {
     /// What is expected, for messages.
     pub const fn expected(self) -> &'static str {
         match self {
-            Kind::Text | Kind::Choice(_) => "text",
+            Kind::Text | Kind::Label(_) | Kind::Choice(_) => "text",
             Kind::File => "the name of a file",
             Kind::Address => "an address such as \"127.0.0.1:8080\"",
             Kind::Url => "a URL",
@@ -119,6 +121,7 @@ impl Kind {
     pub fn documented(self) -> String {
         match self {
             Kind::Text => "text".to_owned(),
+            Kind::Label(longest) => format!("text, at most {longest} characters"),
             Kind::File => "file".to_owned(),
             Kind::Address => "address and port".to_owned(),
             Kind::Url => "URL".to_owned(),
@@ -146,7 +149,7 @@ impl Kind {
     fn written(self, value: &str) -> Option<String> {
         match self {
             _ if value.is_empty() => None,
-            Kind::Text | Kind::File | Kind::Address | Kind::Url | Kind::Choice(_) => {
+            Kind::Text | Kind::Label(_) | Kind::File | Kind::Address | Kind::Url | Kind::Choice(_) => {
                 Some(format!("\"{value}\""))
             }
             _ => Some(value.to_owned()),
@@ -170,6 +173,9 @@ const fn number(minimum: u64, maximum: u64) -> Kind {
     Kind::Integer { minimum, maximum }
 }
 
+/// A name or another label: it is in every answer and in every line of figures.
+const LABEL: Kind = Kind::Label(100);
+
 const HOUR_SECONDS: u64 = 3600;
 const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
 
@@ -191,14 +197,14 @@ pub const TOP: Section = Section {
     header: "",
     about: "The process as a whole.",
     keys: &[
-        key("name", Kind::Text, "polls")
+        key("name", LABEL, "polls")
             .default("lifesigns")
             .about("Name of the process; of the API too, where there is one without a name."),
-        key("organization", Kind::Text, "example")
+        key("organization", LABEL, "example")
             .about("Organization in the paths of the analytics query. Without it any is accepted."),
-        key("environment", Kind::Text, "production")
+        key("environment", LABEL, "production")
             .about("Environment that the APIs run in. Without it answers say `unknown`."),
-        key("instance", Kind::Text, "gateway-1")
+        key("instance", LABEL, "gateway-1")
             .about("Tells this process from others that count for the same APIs. Without it: the name of the machine."),
         table("gateway", &GATEWAY),
         table("store", &STORE),
@@ -340,7 +346,7 @@ pub const API_ROUTE_GROUP: Section = Section {
     header: "[[api.route_group]]",
     about: "Routes whose traffic is judged by itself, besides that of the whole API.",
     keys: &[
-        key("name", Kind::Text, "checkout").about("Its name, as answers give it. Must be given."),
+        key("name", LABEL, "checkout").about("Its name, as answers give it. Must be given."),
         key("routes", Kind::List, "[\"/orders/{id}\", \"/payments/*\"]").about(
             "Routes that belong to it; one that ends with `/*` stands for all that begin so. Must be given.",
         ),
@@ -387,7 +393,7 @@ pub const TOKEN: Section = Section {
     header: "[[token]]",
     about: "A bearer token that opens protected resources. `lifesigns token new` makes one; only its hash is kept, in exactly one of the three ways.",
     keys: &[
-        key("name", Kind::Text, "dashboard").about("Name of its holder, for the log. Must be given."),
+        key("name", LABEL, "dashboard").about("Name of its holder, for the log. Must be given."),
         key("hash", Kind::Text, "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")
             .about("SHA-256 of the token."),
         key("hash_file", Kind::File, "/run/secrets/dashboard").about("File that holds the hash."),
@@ -403,9 +409,9 @@ pub const API: Section = Section {
     header: "[[api]]",
     about: "An API behind the gateway. Where there are several, each but one needs a `path` or a `host`.",
     keys: &[
-        key("name", Kind::Text, "polls")
+        key("name", LABEL, "polls")
             .about("Name that it is counted under. Must be given where there are several."),
-        key("version", Kind::Text, "v1").about("Version that it is counted under."),
+        key("version", LABEL, "v1").about("Version that it is counted under."),
         key("upstream", Kind::Url, "http://127.0.0.1:3000").about("Where it really is. Must be given."),
         key("path", Kind::Text, "/polls").about("Requests under this path are for it."),
         key("host", Kind::Text, "polls.example.com")
@@ -432,17 +438,17 @@ pub const API_IDENTITY: Section = Section {
     header: "[api.identity]",
     about: "What `/health` says of the API. What is left out is not known, and is never guessed.",
     keys: &[
-        key("repo", Kind::Text, "example/polls").about("Where its code lives."),
-        key("revision", Kind::Text, "29636480c0ffee00").about("Commit that runs."),
-        key("version", Kind::Text, "1.2.0").about("Version for people."),
+        key("repo", Kind::Label(500), "example/polls").about("Where its code lives."),
+        key("revision", LABEL, "29636480c0ffee00").about("Commit that runs."),
+        key("version", LABEL, "1.2.0").about("Version for people."),
         key("deployed_at", Kind::Moment, "2026-03-16T18:00:00Z")
             .about("When that was deployed. Without it: the start of the process."),
-        key("build_type", Kind::Text, "docker").about("Kind of build."),
-        key("build_date", Kind::Text, "2026-03-16").about("When it was built."),
-        key("language", Kind::Text, "node 24").about(
+        key("build_type", LABEL, "docker").about("Kind of build."),
+        key("build_date", LABEL, "2026-03-16").about("When it was built."),
+        key("language", LABEL, "node 24").about(
             "Language and its version. Hidden from strangers unless `public_identity` says otherwise.",
         ),
-        key("environment", Kind::Text, "production")
+        key("environment", LABEL, "production")
             .about("Environment, where it is another than that of the whole file."),
     ],
 };

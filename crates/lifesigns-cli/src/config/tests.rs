@@ -2,6 +2,7 @@
 
 mod checks;
 mod files;
+mod labels;
 mod push;
 
 use std::collections::BTreeMap;

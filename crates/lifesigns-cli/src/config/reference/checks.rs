@@ -1,6 +1,6 @@
 //! The tables of `[[check]]`: what all checks have in common, and one table for each kind.
 
-use super::{DAY_SECONDS, HOUR_SECONDS, Key, Kind, Section, key, number, table};
+use super::{DAY_SECONDS, HOUR_SECONDS, Key, Kind, LABEL, Section, key, number, table};
 
 /// The kinds of check, each with its table. Exactly one of them stands in a `[[check]]`.
 pub fn kinds() -> impl Iterator<Item = (&'static str, &'static Section)> {
@@ -12,7 +12,7 @@ pub const CHECK: Section = Section {
     header: "[[check]]",
     about: "Something that APIs depend on. It is checked in the background; what a probe gets is the last result. Exactly one of the tables says what is checked and how: [docs/checks.md](checks.md).",
     keys: &[
-        key("name", Kind::Text, "orders-db")
+        key("name", LABEL, "orders-db")
             .about("Name of the check; public, since probes list it. Must be given."),
         key("apis", Kind::List, "[\"orders\"]").about("APIs that it counts for. Without it: all."),
         key("critical", Kind::Switch, "true")
@@ -310,7 +310,8 @@ pub const COMMAND: Section = Section {
     header: "[check.command]",
     about: "A program that must end with the exit code 0. No shell looks at it, and its environment is empty but for what is given.",
     keys: &[
-        key("program", Kind::File, "/usr/local/bin/check-queue").about("The program. Must be given."),
+        key("program", Kind::File, "/usr/local/bin/check-queue")
+            .about("The program's file; no `PATH` is searched. Must be given."),
         key("arguments", Kind::List, "[\"--queue\", \"invoices\"]")
             .default("[]")
             .about("What it is called with."),

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use lifesigns_model::bucket::Minute;
 use lifesigns_model::moment::Moment;
 
 /// Tells moments by the time since the process began. Inside a runtime whose time is paused, by that one's.
@@ -47,9 +46,9 @@ impl Clock {
         self.origin_micros.store(Timestamp::now().as_microsecond() - elapsed, Ordering::Relaxed);
     }
 
-    /// The minute in which `instant` lies.
-    pub(crate) fn minute(&self, instant: Instant) -> Minute {
+    /// Wall time of `instant`, in microseconds since the epoch.
+    pub(crate) fn micros(&self, instant: Instant) -> i64 {
         let elapsed = instant.saturating_duration_since(self.origin).as_micros() as i64;
-        Minute::new((self.origin_micros.load(Ordering::Relaxed) + elapsed).div_euclid(60_000_000))
+        self.origin_micros.load(Ordering::Relaxed) + elapsed
     }
 }

@@ -267,7 +267,8 @@ fn checks_by_api(process: &Process, now: Moment, journal: &mut Journal) -> Vec<V
     by_api
 }
 
-fn series_of(process: &Process, key: SeriesKey) -> Series {
+/// The labels behind the numbers of a key.
+pub(crate) fn series_of(process: &Process, key: SeriesKey) -> Series {
     let api = &process.apis[usize::from(key.api)];
     Series {
         api: Arc::clone(&api.name),

@@ -6,16 +6,19 @@
 pub(crate) mod accumulator;
 pub(crate) mod flight;
 pub(crate) mod labels;
+pub(crate) mod recent;
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use lifesigns_model::bucket::Minute;
 use lifesigns_model::exchange::Measurement;
 
 use self::accumulator::{Accumulator, Drained, SeriesKey};
 use self::flight::{Flights, Landed};
+use self::recent::{Ended, Recent};
 use crate::clock::Clock;
 
 /// Methods that have a label of their own: those of RFC 9110 and PATCH of RFC 5789. The first is for all others.
@@ -71,6 +74,7 @@ pub(crate) struct Recorder {
     /// Drained and empty, to be swapped in for a full one.
     spares: Mutex<Vec<Accumulator>>,
     capped: AtomicU64,
+    recent: Mutex<Recent>,
 }
 
 impl Recorder {
@@ -84,6 +88,7 @@ impl Recorder {
             threads: Mutex::new(Threads { counts: Vec::new(), landed: Landed::new(apis) }),
             spares: Mutex::default(),
             capped: AtomicU64::new(0),
+            recent: Mutex::default(),
         }
     }
 
@@ -94,9 +99,13 @@ impl Recorder {
 
     /// Counts an exchange that ended at `ended`.
     pub(crate) fn record(&self, key: SeriesKey, ended: Instant, measured: &Measurement) {
-        let minute = self.clock.minute(ended);
+        let at_micros = self.clock.micros(ended);
+        let minute = Minute::new(at_micros.div_euclid(60_000_000));
         self.count(|counts| {
-            lock(&counts.accumulator).record(key, minute, measured, self.max_series);
+            let mut accumulator = lock(&counts.accumulator);
+            accumulator.record(key, minute, measured, self.max_series);
+            accumulator.recent.add(Ended { key, at_micros, measured: *measured });
+            drop(accumulator);
             counts.flights.end(key.api);
         });
     }
@@ -129,6 +138,7 @@ impl Recorder {
         let mut threads = lock(&self.threads);
         let Threads { counts, landed } = &mut *threads;
         let mut spares = lock(&self.spares);
+        let (mut recent, mut left_out) = (Vec::new(), 0);
         counts.retain(|shared| {
             // Asked before the swap: whoever is alone now cannot be joined any more.
             let thread_has_ended = Arc::strong_count(shared) == 1;
@@ -136,6 +146,7 @@ impl Recorder {
                 std::mem::replace(&mut *lock(&shared.accumulator), spares.pop().unwrap_or_default());
             full.drain(self.max_series, &mut take);
             self.capped.fetch_add(full.take_capped(), Ordering::Relaxed);
+            left_out += full.recent.take(&mut recent);
             spares.push(full);
             if thread_has_ended {
                 landed.add(&shared.flights);
@@ -143,6 +154,12 @@ impl Recorder {
             !thread_has_ended
         });
         spares.truncate(counts.len());
+        lock(&self.recent).add(recent, left_out);
+    }
+
+    /// The last exchanges up to the last drain: a copy, so that nobody who counts waits for whoever reads it.
+    pub(crate) fn recent(&self) -> Recent {
+        lock(&self.recent).clone()
     }
 
     /// How many exchanges lost route and client because there were too many series.

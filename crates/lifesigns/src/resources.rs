@@ -10,6 +10,7 @@ mod body;
 mod details;
 mod encoding;
 mod escape;
+mod events;
 mod health;
 mod health_status;
 mod maintenance;
@@ -58,10 +59,19 @@ enum Target {
     Whole,
     /// `/health/status/{code}`
     Forced(String),
-    /// Organisation of a query. The environment in its path is not looked at: one process has only one.
-    Query {
+    /// What is asked of an organisation's analytics. The environment in the path is not looked at: one process has
+    /// only one.
+    Analytics {
         organization: String,
+        question: Question,
     },
+}
+
+/// What analytics can be asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Question {
+    Query,
+    Events,
 }
 
 impl Resource {
@@ -85,16 +95,18 @@ fn find_by_path(api: &ApiState, path: &str) -> Option<Resource> {
     if api.settings.forced_answers && api.paths.get(parent) == Some(&ResourceKind::HealthStatus) {
         return Some(Resource { kind: ResourceKind::HealthStatus, target: Target::Forced(last.to_owned()) });
     }
-    if last != "query" {
-        return None;
-    }
+    let question = match last {
+        "query" => Question::Query,
+        "events" => Question::Events,
+        _ => return None,
+    };
     let mut segments = parent.rsplitn(4, '/');
     let (_environment, word, organization, base) =
         (segments.next()?, segments.next()?, segments.next()?, segments.next()?);
     if word != "environments" || api.paths.get(base) != Some(&ResourceKind::Analytics) {
         return None;
     }
-    let target = Target::Query { organization: organization.to_owned() };
+    let target = Target::Analytics { organization: organization.to_owned(), question };
     Some(Resource { kind: ResourceKind::Analytics, target })
 }
 
@@ -199,8 +211,8 @@ impl Call<'_> {
         let answer = match (self.resource.kind, &self.resource.target) {
             (ResourceKind::Maintenance, _) => maintenance::answer(self, body).await,
             (ResourceKind::HealthDetails, _) => details::answer(self).await,
-            (ResourceKind::Analytics, Target::Query { organization }) => {
-                analytics::answer(self, organization, body).await
+            (ResourceKind::Analytics, Target::Analytics { organization, question }) => {
+                analytics::answer(self, organization, *question, body).await
             }
             (ResourceKind::Metrics, _) => metrics::answer(self).await,
             _ => self.answer_from_snapshot(),
@@ -245,7 +257,9 @@ impl Call<'_> {
 
     fn methods(&self) -> &'static [Method] {
         match self.resource.kind {
-            ResourceKind::Analytics => &[Method::POST],
+            _ if matches!(self.resource.target, Target::Analytics { question: Question::Query, .. }) => {
+                &[Method::POST]
+            }
             ResourceKind::Maintenance => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
             _ => &[Method::GET, Method::HEAD],
         }

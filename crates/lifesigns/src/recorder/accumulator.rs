@@ -6,6 +6,7 @@ use lifesigns_model::rollup::Rollup;
 use rustc_hash::FxHashMap;
 
 use super::labels::OTHER_ID;
+use super::recent::OfThread;
 
 /// The labels of a series as numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -26,6 +27,8 @@ pub(crate) struct Accumulator {
     slots: Vec<Slot>,
     past: Vec<Drained>,
     capped: u64,
+    /// The last exchanges one by one.
+    pub(crate) recent: OfThread,
 }
 
 #[derive(Debug)]

@@ -87,6 +87,14 @@ impl Call<'_> {
     where
         F: FnOnce(&Process) -> Result<String, StoreError> + Send + 'static,
     {
+        self.make_answer(|process| Ok(Answer::new(StatusCode::OK, content_type, make(process)?))).await
+    }
+
+    /// As [`Call::make`] does, with an answer that is more than its body.
+    pub(super) async fn make_answer<F>(&self, make: F) -> Answer
+    where
+        F: FnOnce(&Process) -> Result<Answer, StoreError> + Send + 'static,
+    {
         let process = Arc::clone(&self.api.process);
         let turn = tokio::time::timeout(TURN_PATIENCE, Arc::clone(&process.readers).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
@@ -97,8 +105,7 @@ impl Call<'_> {
         let coding = negotiate::coding(&self.parts.headers).filter(|_| self.parts.method != Method::HEAD);
         let making = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let body = make(&process)?;
-            Ok::<_, StoreError>(Answer::new(StatusCode::OK, content_type, body).encoded(coding))
+            Ok::<_, StoreError>(make(&process)?.encoded(coding))
         });
         let error: Box<dyn std::error::Error + Send + Sync> = match making.await {
             Ok(Ok(answer)) => return answer,

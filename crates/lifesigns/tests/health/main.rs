@@ -5,6 +5,7 @@
 
 mod details;
 mod dialects;
+mod events;
 mod figures;
 mod metrics;
 mod probes;

@@ -116,6 +116,9 @@ impl Announcement {
                 "there is no such member; there are `reason`, `until` and `minutes`",
             ));
         }
+        if let Some(name) = repeated(bytes) {
+            return Err(bad_member(&name, "it is there more than once"));
+        }
         let reason = match members.get("reason") {
             Some(Value::String(reason)) => reason.clone(),
             Some(_) => return Err(bad_member("reason", "it is no text")),
@@ -123,6 +126,29 @@ impl Announcement {
         };
         Ok(Announcement { reason, ends: end_of(&members, now)? })
     }
+}
+
+/// The first name that an object has again. Of such members a [`Map`] keeps only the last (RFC 8259 §4).
+fn repeated(object: &[u8]) -> Option<String> {
+    let mut names = Vec::new();
+    let mut rest = object.trim_ascii_start();
+    // Behind the brace, and behind each comma, are a name, a colon and a value.
+    while let Some((_, member)) = rest.split_first() {
+        let (Value::String(name), behind) = first_value(member)? else { return None };
+        if names.contains(&name) {
+            return Some(name);
+        }
+        names.push(name);
+        rest = first_value(behind.get(1..)?)?.1;
+    }
+    None
+}
+
+/// The value that a text begins with, and what is behind it.
+fn first_value(text: &[u8]) -> Option<(Value, &[u8])> {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter();
+    let value = values.next()?.ok()?;
+    Some((value, text.get(values.byte_offset()..)?.trim_ascii_start()))
 }
 
 fn end_of(members: &Map<String, Value>, now: Moment) -> Result<Moment, Fault> {
@@ -167,6 +193,7 @@ mod tests {
     #[test]
     fn it_has_a_reason_and_one_end() {
         check(r#"{"reason": "move", "minutes": 1}"#, Ok(60));
+        check(" {\t\"minutes\"\n:1 ,\"reason\": \"\\\"minutes\\\": 2, {}\"}\n", Ok(60));
         check(r#"{"reason": "move", "minutes": 43200}"#, Ok(43_200 * 60));
         check(r#"{"reason": "move", "until": "2026-03-16T18:00:01Z"}"#, Ok(1));
         check(r#"{"reason": "move", "until": "2026-03-16T20:30:00+02:00"}"#, Ok(1800));
@@ -194,5 +221,10 @@ mod tests {
         }
         check(r#"{"reason": "move", "minutes": 5, "until": "2026-03-16T19:00:00Z"}"#, Err("minutes"));
         check(r#"{"reason": "move", "minutes": 5, "end": 1}"#, Err("end"));
+        check(r#"{"reason": "move", "reason": "move", "minutes": 5}"#, Err("reason"));
+        check(r#" { "minutes" : 5 , "reason" : "a, \"minutes\": 5" , "minutes" : 5 } "#, Err("minutes"));
+        check(r#"{"minutes":5,"reason":"move","m\u0069nutes":90}"#, Err("minutes"));
+        check(r#"{"until":null,"reason":"move","until":"2026-03-16T19:00:00Z"}"#, Err("until"));
+        check(r#"{"end": 1, "reason": "move", "reason": "move", "minutes": 5}"#, Err("end"));
     }
 }

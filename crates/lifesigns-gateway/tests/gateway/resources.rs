@@ -3,7 +3,7 @@
 use lifesigns_gateway::Route;
 use lifesigns_model::exchange::FailedBy;
 
-use crate::support::{Client, Running, Upstream, route};
+use crate::support::{Client, QUERY_TOKEN, Running, Upstream, route};
 
 #[test]
 fn a_resource_wins_over_the_upstream_in_every_spelling() {
@@ -106,4 +106,31 @@ fn metrics_are_there_for_operators() {
     });
     assert_eq!(Client::to(gateway.admin.unwrap()).get("/metrics").status(), 200);
     assert_eq!(upstream.seen(), []);
+}
+
+#[test]
+fn a_body_that_says_it_is_too_long_is_not_waited_for() {
+    let upstream = Upstream::ok();
+    let gateway = Running::before(&upstream);
+    for expectation in ["", "Expect: 100-continue\r\n"] {
+        let ask = |length: u32| {
+            let mut client = gateway.connect();
+            client.send(&format!(
+                "POST /analytics/1.0/o/environments/e/query HTTP/1.1\r\nHost: a\r\n\
+                 Authorization: Bearer {QUERY_TOKEN}\r\nContent-Length: {length}\r\n{expectation}\r\n"
+            ));
+            client
+        };
+        let mut client = ask(65_537);
+        let answer = client.response();
+        assert_eq!(answer.status(), 413, "{expectation:?}");
+        assert_eq!(answer.get("connection"), Some("close"), "{expectation:?}");
+        assert!(client.is_closed(), "{expectation:?}");
+        let mut client = ask(65_536);
+        if !expectation.is_empty() {
+            assert_eq!(client.response().status(), 100);
+        }
+        client.send_bytes(&vec![b'x'; 65_536]);
+        assert_eq!(client.response().status(), 400, "{expectation:?}");
+    }
 }

@@ -70,6 +70,20 @@ fn what_it_says_is_no_http() {
 }
 
 #[test]
+fn a_status_of_no_class_passes_and_counts_as_a_failure_of_its_own() {
+    for (answer, status) in [
+        (&b"HTTP/1.1 600 What\r\ncontent-length: 0\r\n\r\n"[..], 600),
+        (b"HTTP/1.1 999 \r\ncontent-length: 2\r\n\r\nok", 999),
+    ] {
+        let (passed, counted) = answer_of(&saying(answer));
+        assert_eq!((passed.status(), counted), (status, (status, FailedBy::Upstream)), "{passed:?}");
+    }
+    for answer in [&b"HTTP/1.1 099 Low\r\ncontent-length: 0\r\n\r\n"[..], b"HTTP/1.1 1000 High\r\n\r\n"] {
+        is_bad_gateway(&saying(answer));
+    }
+}
+
+#[test]
 fn its_lengths_contradict_each_other() {
     is_bad_gateway(&saying(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc"));
     is_bad_gateway(&saying(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\nabc"));

@@ -17,7 +17,7 @@ pub enum FailedBy {
     Client,
     /// The gateway: it made the 5xx answer itself, because it could not reach the upstream or could not wait.
     Gateway,
-    /// The API: it sent a 5xx answer, or broke off in the middle of one.
+    /// The API: it sent an answer of 500 or above, or broke off in the middle of one.
     Upstream,
 }
 

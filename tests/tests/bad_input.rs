@@ -24,7 +24,7 @@ fn a_bad_client_never_causes_a_5xx() {
     let (_program, gateway, upstream) = gateway();
     let long = "x".repeat(100_000);
     let many: String = (0..2000).map(|number| format!("X-{number}: y\r\n")).collect();
-    let bad: Vec<Vec<u8>> = [
+    let bad: Vec<(u16, Vec<u8>)> = [
         "NONSENSE\r\n\r\n",
         "GET\r\n\r\n",
         "GET /\r\n\r\n",
@@ -45,34 +45,45 @@ fn a_bad_client_never_causes_a_5xx() {
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
-        "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n",
         "GET http://[::1 HTTP/1.1\r\nHost: x\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03",
     ]
     .into_iter()
-    .map(|text| text.chars().map(|character| character as u8).collect())
+    .map(|text| (400, text.chars().map(|character| character as u8).collect()))
     .chain([
-        format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes(),
-        format!("GET / HTTP/1.1\r\nHost: x\r\nA: {long}\r\n\r\n").into_bytes(),
-        format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n").into_bytes(),
-        format!("{long} / HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes(),
+        (405, b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n".to_vec()),
+        (431, format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()),
+        (431, format!("GET / HTTP/1.1\r\nHost: x\r\nA: {long}\r\n\r\n").into_bytes()),
+        (431, format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n").into_bytes()),
+        (431, format!("{long} / HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()),
     ])
     .collect();
-    for request in bad {
+    for (status, request) in bad {
         // A good head with a bad body may have begun to reach the upstream; none gets there in full.
         let shown = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
         let mut connection = Connection::open(gateway).unwrap();
         // The gateway may have hung up before everything was written.
         let _ = connection.send(&request);
         let _ = connection.finish();
-        if let Ok(answer) = connection.receive("GET") {
-            assert!((400..500).contains(&answer.status), "{} for {shown:?}", answer.status);
+        match connection.receive("GET") {
+            Ok(answer) => assert_eq!(answer.status, status, "{shown:?}"),
+            Err(error) => panic!("{error} instead of an answer to {shown:?}"),
         }
         let still_there = Request::get("/livez").send(gateway);
         assert_eq!(still_there.status, 200, "after {shown:?}");
         assert_eq!(upstream.requests(), 0, "{:?} after {shown:?}", upstream.targets());
     }
+}
+
+#[test]
+fn who_speaks_http_2_is_hung_up_on() {
+    let (_program, gateway, upstream) = gateway();
+    let mut connection = Connection::open(gateway).unwrap();
+    connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    // An answer of HTTP/1.1 would be no frame to such a client.
+    assert_eq!(connection.receive_rest().unwrap(), b"");
+    assert_eq!(Request::get("/livez").send(gateway).status, 200);
+    assert_eq!(upstream.requests(), 0);
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! The binary `lifesigns`, started, watched and stopped.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::SystemTime;
 
 use crate::wait;
 
@@ -16,27 +14,18 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace is there")
 }
 
-/// The binary `lifesigns` of the build that the running test belongs to. Builds it if it is missing or older than
-/// the sources.
+/// The binary `lifesigns`: the one that `LIFESIGNS_BINARY` names, as it does wherever the building must not count against
+/// a test that has a limit; otherwise the one that cargo builds now, or has built.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let test = std::env::current_exe().expect("a running program has a file");
-        // <target>/<profile>/deps/<test>
-        let folder = test.ancestors().nth(2).expect("tests lie two folders deep");
-        let binary = folder.join(format!("lifesigns{}", std::env::consts::EXE_SUFFIX));
-        let made = fs::metadata(&binary).and_then(|file| file.modified()).ok();
-        let root = workspace();
-        let changed =
-            ["crates", "examples"].iter().filter_map(|folder| last_change(&root.join(folder))).max();
-        if made.is_none() || made < changed {
-            build(folder);
-        }
-        binary
-    })
+    BINARY.get_or_init(|| std::env::var_os("LIFESIGNS_BINARY").map_or_else(build, PathBuf::from))
 }
 
-fn build(folder: &Path) {
+/// Builds it beside the running test.
+fn build() -> PathBuf {
+    let test = std::env::current_exe().expect("a running program has a file");
+    // <target>/<profile>/deps/<test>
+    let folder = test.ancestors().nth(2).expect("tests lie two folders deep");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
@@ -54,22 +43,7 @@ fn build(folder: &Path) {
         "the binary cannot be built:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-}
-
-/// When something was last changed in a folder that goes into the binary.
-fn last_change(folder: &Path) -> Option<SystemTime> {
-    let entries = fs::read_dir(folder).expect("a folder of the workspace can be read");
-    entries
-        .map(|entry| entry.expect("a folder of the workspace can be read").path())
-        .filter(|path| {
-            !matches!(path.file_stem().and_then(|name| name.to_str()), Some("tests" | "snapshots"))
-        })
-        .filter_map(
-            |path| {
-                if path.is_dir() { last_change(&path) } else { fs::metadata(path).ok()?.modified().ok() }
-            },
-        )
-        .max()
+    folder.join(format!("lifesigns{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// An address on loopback at which nothing listens at the moment.

@@ -3,9 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
 
 use lifesigns_tests::client::{Connection, Request, get};
-use lifesigns_tests::program::free_address;
+use lifesigns_tests::program::{binary, free_address};
 use lifesigns_tests::upstream::{Upstream, pattern};
 use serde_json::json;
+
+/// Building the binary takes longer than a test may take, and cargo-nextest sets such limits.
+#[test]
+fn no_test_with_a_limit_builds_the_binary() {
+    let is_named = std::env::var_os("LIFESIGNS_BINARY").is_some();
+    assert!(
+        is_named || std::env::var_os("NEXTEST").is_none(),
+        "scripts/build-binary has not run before this"
+    );
+    assert!(binary().is_file(), "{} is missing", binary().display());
+}
 
 #[test]
 fn the_upstream_answers_as_its_paths_say() {

@@ -1,10 +1,11 @@
 //! Connections over TCP.
 
+mod race;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use lifesigns::FailureKind;
 use tokio::net::{TcpStream, lookup_host};
 
 use crate::BadOption;
@@ -54,22 +55,10 @@ impl Address {
         if addresses.is_empty() { Err(unresolved(&"it has no address")) } else { Ok(addresses) }
     }
 
-    /// A connection to the first of its addresses that takes it.
+    /// A connection to the first of its addresses that takes it; one that does not answer does not keep the others
+    /// waiting.
     pub(crate) async fn connect(&self) -> Result<TcpStream, Failure> {
-        let mut refusals = Vec::new();
-        let mut kind = FailureKind::Unreachable;
-        for address in self.resolve().await? {
-            match open(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => {
-                    if error.kind() == io::ErrorKind::PermissionDenied {
-                        kind = FailureKind::Denied;
-                    }
-                    refusals.push(format!("{address}: {error}"));
-                }
-            }
-        }
-        Err(Failure { kind, message: refusals.join("; ") })
+        race::race(self.resolve().await?, open).await
     }
 }
 

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lifesigns::{Check, FailureKind, Report};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
 use crate::BadOption;
@@ -21,6 +22,39 @@ use crate::path::{absolute, failure_kind};
 
 /// How often a query is asked whether it takes too long, in steps of SQLite's virtual machine.
 const STEPS: i32 = 10_000;
+
+/// Pragmas that only tell something, whatever their argument is.
+const TELLING: [&str; 15] = [
+    "compile_options",
+    "database_list",
+    "foreign_key_check",
+    "foreign_key_list",
+    "function_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "integrity_check",
+    "module_list",
+    "pragma_list",
+    "quick_check",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+];
+
+/// Pragmas that tell something without an argument, and set it with one.
+const TELLING_ALONE: [&str; 10] = [
+    "application_id",
+    "auto_vacuum",
+    "data_version",
+    "encoding",
+    "freelist_count",
+    "journal_mode",
+    "page_count",
+    "page_size",
+    "schema_version",
+    "user_version",
+];
 
 /// Which file, and how closely it is looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,7 +64,7 @@ pub struct Options {
     /// Whether the whole file is read and compared with its structure (`PRAGMA quick_check`). Takes seconds for each
     /// gigabyte. Default: only the schema is read.
     pub quick_check: bool,
-    /// A query that must give at least one row. It cannot write.
+    /// A query that must give at least one row. It can write nothing: no table, no file, no setting.
     pub query: Option<String>,
     /// The query and the check are broken off after so long. More than 0, default 5 s.
     pub time_limit: Duration,
@@ -59,16 +93,34 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
 fn run(options: &Options) -> Result<Report, Report> {
     let path = options.path.display();
     // SQLite tells for all of them that it cannot open the file. This asks for metadata alone.
-    if let Err(error) = options.path.metadata() {
-        return Err(Report::fail(failure_kind(&error), format_args!("{path}: {error}")));
+    let metadata = options.path.metadata();
+    let metadata =
+        metadata.map_err(|error| Report::fail(failure_kind(&error), format_args!("{path}: {error}")))?;
+    let no_database =
+        |why: &str| Report::fail(FailureKind::UnexpectedAnswer, format_args!("{path} is no database: {why}"));
+    if !metadata.is_file() {
+        return Err(no_database("it is no regular file"));
     }
-    ask(options).map_err(|error| Report::fail(kind(&error), format_args!("{path}: {error}")))?;
+    // SQLite takes it for a database without tables.
+    if metadata.len() == 0 {
+        return Err(no_database("it is empty"));
+    }
+    ask(options).map_err(|error| match kind(&error) {
+        _ if is_unauthorized(&error) => {
+            Report::fail(FailureKind::Denied, format_args!("{path}: the query does more than read ({error})"))
+        }
+        kind => Report::fail(kind, format_args!("{path}: {error}")),
+    })?;
     Ok(Report::pass())
 }
 
 fn ask(options: &Options) -> Result<(), Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&options.path, flags)?;
+    // That the file is opened read-only keeps nobody from attaching or writing another one.
+    connection.authorizer(Some(|asked: AuthContext<'_>| {
+        if only_reads(&asked.action) { Authorization::Allow } else { Authorization::Deny }
+    }))?;
     let (began, limit) = (Instant::now(), options.time_limit);
     connection.busy_timeout(limit.min(Duration::from_secs(1)))?;
     connection.progress_handler(STEPS, Some(move || began.elapsed() > limit))?;
@@ -86,6 +138,23 @@ fn ask(options: &Options) -> Result<(), Error> {
         connection.query_row(query, [], |_| Ok(()))?;
     }
     Ok(())
+}
+
+fn only_reads(action: &AuthAction<'_>) -> bool {
+    match action {
+        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => true,
+        AuthAction::Function { function_name } => !function_name.eq_ignore_ascii_case("load_extension"),
+        AuthAction::Pragma { pragma_name, pragma_value } => {
+            let is_one_of =
+                |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(pragma_name));
+            is_one_of(&TELLING) || pragma_value.is_none() && is_one_of(&TELLING_ALONE)
+        }
+        _ => false,
+    }
+}
+
+fn is_unauthorized(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::AuthorizationForStatementDenied)
 }
 
 fn kind(error: &Error) -> FailureKind {

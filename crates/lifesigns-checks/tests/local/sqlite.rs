@@ -95,11 +95,74 @@ async fn a_query_has_to_answer_in_time_and_cannot_write() {
     let report = run(check("data", query("SELECT 1 FROM nowhere"))).await;
     assert_fails(&report, FailureKind::Failed, "nowhere");
     let report = run(check("data", query("DELETE FROM poll RETURNING id"))).await;
-    assert_fails(&report, FailureKind::Denied, "readonly");
+    assert_fails(&report, FailureKind::Denied, "does more than read");
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
     assert_fails(&run(check("data", query(endless))).await, FailureKind::TimedOut, "interrupted");
     let left: i64 = writer.query_row("SELECT count(*) FROM poll", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 1000);
+}
+
+#[tokio::test]
+async fn a_query_writes_no_other_file_and_changes_no_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("polls.db");
+    let writer = database(&path);
+    let (other, target) = (folder.path().join("other.db"), folder.path().join("target.db"));
+    drop(database(&other));
+    let (other, target) = (other.display(), target.display());
+    let names = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    for query in [
+        &*format!("VACUUM INTO '{target}'"),
+        &format!("ATTACH '{target}' AS a"),
+        &format!("ATTACH '{other}' AS a"),
+        "VACUUM",
+        "PRAGMA user_version = 7",
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        &format!("PRAGMA temp_store_directory = '{}'", folder.path().display()),
+        "CREATE TEMP TABLE t AS SELECT * FROM poll",
+        "CREATE TABLE t (i)",
+        "REINDEX",
+        "BEGIN",
+    ] {
+        let options = Options { query: Some(query.to_owned()), ..Options::new(&path) };
+        assert_fails(&run(check("data", options)).await, FailureKind::Denied, "does more than read");
+        assert_eq!(names(), before, "{query}");
+    }
+    for query in [
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3) SELECT max(i) FROM n",
+        "SELECT upper(question) FROM poll ORDER BY question",
+        "SELECT name FROM pragma_table_info('poll')",
+        "PRAGMA integrity_check(1)",
+        "PRAGMA user_version",
+        "PRAGMA journal_mode",
+    ] {
+        let options = Options { query: Some(query.to_owned()), ..Options::new(&path) };
+        let report = run(check("data", options)).await;
+        assert_eq!(report.failure, None, "{query}: {:?}", report.output);
+    }
+    drop(writer);
+}
+
+/// SQLite would take both for databases without tables.
+#[tokio::test]
+async fn what_is_empty_or_no_file_is_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("polls.db");
+    drop(database(&path));
+    std::fs::File::create(&path).unwrap().set_len(0).unwrap();
+    let unexpected = FailureKind::UnexpectedAnswer;
+    assert_fails(&run(check("data", Options::new(&path))).await, unexpected, "no database: it is empty");
+    let report = run(check("data", Options::new("/dev/zero"))).await;
+    assert_fails(&report, unexpected, "no database: it is no regular file");
+    let report = run(check("data", Options::new(folder.path()))).await;
+    assert_fails(&report, unexpected, "no database: it is no regular file");
 }
 
 #[tokio::test]

@@ -16,8 +16,9 @@
 
 mod group;
 
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,7 @@ const LONGEST_OUTPUT: usize = 1024;
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Which program, and what its exit codes mean.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Options {
     /// The program's file, from the root.
     pub program: PathBuf,
@@ -63,6 +64,20 @@ impl Options {
             folder: "/".into(),
             warn_codes: Vec::new(),
         }
+    }
+}
+
+/// Without the arguments: a password may be among them.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Options { program, arguments, environment, folder, warn_codes } = self;
+        f.debug_struct("Options")
+            .field("program", program)
+            .field("arguments", &format_args!("[… {} of them]", arguments.len()))
+            .field("environment", environment)
+            .field("folder", folder)
+            .field("warn_codes", warn_codes)
+            .finish()
     }
 }
 
@@ -106,7 +121,7 @@ async fn run(options: &Options, graves: Arc<Graves>) -> Result<Report, Report> {
         // Tokio waits for it later, so that it does not stay as a zombie.
         .kill_on_drop(true)
         .spawn()
-        .map_err(broken)?;
+        .map_err(|error| no_folder(&options.folder).unwrap_or_else(|| broken(error)))?;
     let group = Group::of(&child, graves);
     let (mut stdout, mut stderr) = (Pipe::of(child.stdout.take()), Pipe::of(child.stderr.take()));
     let status = loop {
@@ -130,6 +145,13 @@ async fn run(options: &Options, graves: Arc<Graves>) -> Result<Report, Report> {
     // That it takes longer means only that nothing more is to be read from the program itself.
     let _ = timeout(LAST_WORDS, last_words).await;
     Ok(judge(options, status, &[stderr.kept, stdout.kept]))
+}
+
+/// The system tells in the same words that a program is missing and that its folder is.
+fn no_folder(folder: &Path) -> Option<Report> {
+    // The dot is there for whoever may enter the folder.
+    let error = folder.join(".").metadata().err()?;
+    Some(Report::fail(failure_kind(&error), format_args!("the folder {}: {error}", folder.display())))
 }
 
 /// What a program prints.

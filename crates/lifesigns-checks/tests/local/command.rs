@@ -50,7 +50,17 @@ async fn a_program_that_cannot_run_says_why() {
         "/etc/passwd",
     );
     let nowhere = Options { folder: "/no/such/folder".into(), ..Options::new("/bin/true") };
-    assert_fails(&run(check("command", nowhere)).await, FailureKind::Unreachable, "/bin/true");
+    assert_fails(
+        &run(check("command", nowhere)).await,
+        FailureKind::Unreachable,
+        "the folder /no/such/folder: ",
+    );
+    let no_folder = Options { folder: "/etc/passwd".into(), ..Options::new("/bin/true") };
+    assert_fails(
+        &run(check("command", no_folder)).await,
+        FailureKind::Unreachable,
+        "the folder /etc/passwd: ",
+    );
 }
 
 #[tokio::test]
@@ -139,6 +149,14 @@ async fn many_deadlines_leave_nobody() {
     for number in numbers.lines() {
         is_gone(Pid::from_raw(number.parse().unwrap()).unwrap()).await;
     }
+}
+
+#[test]
+fn arguments_are_not_printed() {
+    let environment = vec![("PGUSER".to_owned(), Secret::new("s3cret"))];
+    let printed = format!("{:?}", Options { environment, ..shell("login --password=s3cret") });
+    assert!(printed.contains("/bin/sh") && printed.contains("2 of them"), "{printed}");
+    assert!(printed.contains("PGUSER") && !printed.contains("s3cret"), "{printed}");
 }
 
 #[test]

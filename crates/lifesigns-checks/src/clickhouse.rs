@@ -59,10 +59,11 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
 /// The connection is driven by this very future and ends with it, whether it comes to its end or is dropped.
 async fn run(endpoint: Arc<Endpoint>, query: Arc<str>) -> Result<Report, Failure> {
     let stream = TokioIo::new(endpoint.open().await?);
-    let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| failure(&error))?;
+    let (mut sender, connection) =
+        http1::handshake(stream).await.map_err(|error| Failure::of_http(&error))?;
     let request = request(&endpoint, &query)?;
     let asking = async {
-        let answer = sender.send_request(request).await.map_err(|error| failure(&error))?;
+        let answer = sender.send_request(request).await.map_err(|error| Failure::of_http(&error))?;
         judge(answer, &query).await
     };
     let mut asking = std::pin::pin!(asking);
@@ -130,14 +131,4 @@ async fn judge(answer: Response<Incoming>, query: &str) -> Result<Report, Failur
 fn exception(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("Code: ")?.split(|letter: char| !letter.is_ascii_digit()).next()?;
     digits.parse().ok()
-}
-
-fn failure(error: &hyper::Error) -> Failure {
-    if let Some(failure) = Failure::of_sources(error) {
-        return failure;
-    }
-    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        return Failure::closed();
-    }
-    Failure::unexpected(text(error))
 }

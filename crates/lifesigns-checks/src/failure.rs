@@ -61,6 +61,21 @@ impl Failure {
         Failure { message: format!("the TLS handshake failed: {}", failure.message), ..failure }
     }
 
+    /// Of an HTTP exchange that came to no answer.
+    #[cfg(any(feature = "clickhouse", feature = "http"))]
+    pub(crate) fn of_http(error: &hyper::Error) -> Failure {
+        if let Some(failure) = Failure::of_sources(error) {
+            return failure;
+        }
+        if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+            return Failure::closed();
+        }
+        if error.is_parse() {
+            return Failure::unexpected(format!("what it answers is no HTTP/1.1 ({})", text(error)));
+        }
+        Failure::unexpected(text(error))
+    }
+
     /// Of an error that has one of input or output somewhere among its sources.
     pub(crate) fn of_sources(error: &(dyn Error + 'static)) -> Option<Failure> {
         let mut next = Some(error);

@@ -14,7 +14,7 @@
 
 mod client;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,11 +40,11 @@ const HEALTH: &str = "application/health+json, application/vnd.spring-boot.actua
                       application/json;q=0.8, text/plain;q=0.5, */*;q=0.1";
 
 /// What is sent, and what the answer must be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Options {
     /// `http://` or `https://`, without user and password: those belong into `headers`.
     pub url: String,
-    /// Default `GET`.
+    /// Default `GET`. `HEAD` is answered without a body, so that nothing can be expected of one.
     pub method: String,
     /// Sent as they are, besides `Host`, `User-Agent` and `Accept`; one of the same name takes their place.
     pub headers: Vec<(String, Secret)>,
@@ -80,6 +80,34 @@ impl Options {
     }
 }
 
+/// Without what is secret or may be: the values of headers, the request's body, and most of the URL.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Options { url, method, headers, bearer_token, body, expect, redirects, longest_body, ca_file } =
+            self;
+        f.debug_struct("Options")
+            .field("url", &format_args!("{}", without_secrets(url)))
+            .field("method", method)
+            .field("headers", headers)
+            .field("bearer_token", bearer_token)
+            .field("body", &body.as_ref().map(|_| format_args!("…")))
+            .field("expect", expect)
+            .field("redirects", redirects)
+            .field("longest_body", longest_body)
+            .field("ca_file", ca_file)
+            .finish()
+    }
+}
+
+/// Scheme, host, port and path of a URL, which may not have been looked at yet.
+fn without_secrets(url: &str) -> String {
+    let Ok(url) = Url::parse(url) else { return "…".to_owned() };
+    let Some(host) = url.host_str() else { return "…".to_owned() };
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let query = if url.query().is_some() { "?…" } else { "" };
+    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
+}
+
 /// What the answer must be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expect {
@@ -112,6 +140,9 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
     let url = url(&options.url)?;
     let request = request(&options)?;
     validate(&options.expect)?;
+    if request.method == Method::HEAD {
+        without_body(&options.expect)?;
+    }
     if options.redirects > 10 {
         return Err(BadOption::new("redirects", "is more than 10"));
     }
@@ -233,6 +264,21 @@ fn validate(expect: &Expect) -> Result<(), BadOption> {
         }
     }
     Ok(())
+}
+
+/// Refuses what can only be found in a body.
+fn without_body(expect: &Expect) -> Result<(), BadOption> {
+    let looked_for = match expect {
+        Expect::Answer(wanted) if wanted.contains.is_some() => "what `contains` looks for",
+        Expect::Answer(wanted) if !wanted.json.is_empty() => "what `json` looks for",
+        Expect::Health(Some(form)) if !matches!(form, Dialect::TrafficLight | Dialect::Code) => {
+            "what `health` reads"
+        }
+        Expect::Answer(_) | Expect::Health(_) => return Ok(()),
+    };
+    let message =
+        format!("is `HEAD`, which is answered without a body, and so never with {looked_for}; use `GET`");
+    Err(BadOption::new("method", message))
 }
 
 /// From an answer to a report.

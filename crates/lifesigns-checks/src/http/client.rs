@@ -98,10 +98,12 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let broken = |error: hyper::Error| {
-            Failure::unexpected(format!("{}: {}", &url[..Position::AfterPort], text(&error)))
+        let at = |failure: Failure| Failure {
+            message: format!("{}: {}", &url[..Position::AfterPort], failure.message),
+            ..failure
         };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let opened = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = opened.map_err(|error| at(Failure::of_http(&error)))?;
         let mut request = hyper::Request::new(Full::new(Bytes::from(self.request.body.clone())));
         *request.method_mut() = self.request.method.clone();
         let target = url[Position::BeforePath..Position::AfterQuery].parse::<Uri>();
@@ -112,8 +114,10 @@ impl Client {
             request.headers_mut().insert(HOST, host.map_err(|error| Failure::failed(error.to_string()))?);
         }
         let exchange = async {
-            let response = sender.send_request(request).await?;
-            self.receive(response, needs_body).await
+            let response = sender.send_request(request).await.map_err(|error| Failure::of_http(&error))?;
+            // It has answered, so that whatever happens now has happened to the body.
+            let received = self.receive(response, needs_body).await;
+            received.map_err(|error| Failure::unexpected(text(&error)))
         };
         let (mut exchange, connection) = (pin!(exchange), pin!(connection));
         let answer = tokio::select! {
@@ -121,7 +125,7 @@ impl Client {
             // What it has read is still handed over, and an error ends the exchange as well.
             _ = connection => exchange.await,
         };
-        answer.map_err(broken)
+        answer.map_err(at)
     }
 
     async fn receive(&self, response: Response<Incoming>, needs_body: bool) -> Result<Answer, hyper::Error> {

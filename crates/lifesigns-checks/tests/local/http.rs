@@ -204,17 +204,18 @@ async fn peers_that_break_off_or_talk_nonsense_fail() {
         report
     };
     let unexpected = FailureKind::UnexpectedAnswer;
-    assert_fails(&saying(b"").await, unexpected, "connection closed");
+    let closed = "it closed the connection without an answer";
+    assert_fails(&saying(b"").await, unexpected, closed);
     assert_fails(&saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx").await, unexpected, "body");
-    assert_fails(&saying(b"220 mail.example ESMTP\r\n").await, unexpected, "invalid HTTP");
-    assert_fails(&saying(b"\x00\xff\xfe\r\n\r\n").await, unexpected, "invalid HTTP");
+    assert_fails(&saying(b"220 mail.example ESMTP\r\n").await, unexpected, "is no HTTP/1.1");
+    assert_fails(&saying(b"\x00\xff\xfe\r\n\r\n").await, unexpected, "is no HTTP/1.1");
     assert_fails(
         &saying(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx").await,
         unexpected,
         "",
     );
     let closing = Peer::start(|_| async {}).await;
-    assert_fails(&run(check("peer", Options::new(closing.url("/")))).await, unexpected, "");
+    assert_fails(&run(check("peer", Options::new(closing.url("/")))).await, unexpected, closed);
     let nobody = Options::new(format!("http://{}/", deserted().await));
     assert_fails(&run(check("peer", nobody)).await, FailureKind::Unreachable, "refused");
 }
@@ -295,6 +296,43 @@ async fn what_a_server_says_again_of_a_secret_is_not_told() {
     assert_fails(&report, FailureKind::UnexpectedAnswer, "you sent");
     let output = report.output.unwrap();
     assert!(!output.contains("opensesame") && !output.contains("12345"), "{output}");
+}
+
+#[test]
+fn what_may_be_secret_is_not_printed() {
+    let options = Options {
+        headers: vec![("X-Key".into(), Secret::new("s3cret"))],
+        bearer_token: Some(Secret::new("s3cret")),
+        body: Some("s3cret".into()),
+        ..Options::new("https://me:s3cret@shop.example:81/ping?token=s3cret#s3cret")
+    };
+    let printed = format!("{options:?}");
+    assert!(printed.contains("https://shop.example:81/ping?…") && printed.contains("X-Key"), "{printed}");
+    assert!(!printed.contains("s3cret"), "{printed}");
+    for url in ["s3cret", "shop:s3cret"] {
+        assert!(!format!("{:?}", Options::new(url)).contains("s3cret"), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_expected_of_a_body_that_never_comes() {
+    let peer = Peer::answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+    let head =
+        |expect| check("peer", Options { method: "HEAD".into(), expect, ..Options::new(peer.url("/")) });
+    let contains = AnswerWanted { contains: Some("x".into()), ..AnswerWanted::default() };
+    let json = AnswerWanted { json: vec![("/a".into(), json!(1))], ..AnswerWanted::default() };
+    for (expect, key) in [
+        (Expect::Answer(contains), "`contains`"),
+        (Expect::Answer(json), "`json`"),
+        (Expect::Health(Some(Dialect::Actuator)), "`health`"),
+    ] {
+        let error = head(expect).err().unwrap();
+        assert_eq!(error.option, "method");
+        assert!(error.message.contains(key) && error.message.contains("use `GET`"), "{error}");
+    }
+    for expect in [Expect::Answer(AnswerWanted::default()), Expect::Health(Some(Dialect::Code))] {
+        assert_passes(&run(head(expect)).await);
+    }
 }
 
 #[test]

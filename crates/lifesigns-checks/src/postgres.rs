@@ -1,6 +1,7 @@
 //! PostgreSQL: logs in and lets the server answer a query.
 //!
 //! The URL is `postgres://user@host:5432/database`; without a database, the user's. `?sslmode=verify-full` asks for TLS.
+//! A server that sends more than 1 MiB in one run fails.
 //!
 //! ```
 //! use lifesigns_checks::{Secret, Server, postgres};
@@ -27,7 +28,7 @@ use tokio_postgres::{Config, NoTls};
 use crate::BadOption;
 use crate::failure::{Failure, text};
 pub use crate::service::QueryOptions as Options;
-use crate::service::{self, Encryption, Endpoint, Protocol};
+use crate::service::{self, Bounded, Encryption, Endpoint, Protocol};
 
 const PROTOCOL: Protocol = Protocol {
     example: "postgres://user@host:5432/database",
@@ -55,7 +56,7 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
 }
 
 async fn run(endpoint: Arc<Endpoint>, config: Config, query: Arc<str>) -> Result<Report, Failure> {
-    let stream = endpoint.address.connect().await?;
+    let stream = Bounded::new(endpoint.address.connect().await?);
     match endpoint.tls.clone() {
         Some(tls) => ask(&config, stream, Upgrade(tls), &query).await,
         None => ask(&config, stream, NoTls, &query).await,
@@ -64,10 +65,13 @@ async fn run(endpoint: Arc<Endpoint>, config: Config, query: Arc<str>) -> Result
     Ok(Report::pass())
 }
 
+/// The client would keep a message of any length.
+type Stream = Bounded<TcpStream>;
+
 /// The connection is driven by this very future and ends with it, whether it comes to its end or is dropped.
-async fn ask<T>(config: &Config, stream: TcpStream, tls: T, query: &str) -> Result<(), tokio_postgres::Error>
+async fn ask<T>(config: &Config, stream: Stream, tls: T, query: &str) -> Result<(), tokio_postgres::Error>
 where
-    T: TlsConnect<TcpStream>,
+    T: TlsConnect<Stream>,
 {
     let (client, connection) = config.connect_raw(stream, tls).await?;
     let asking = async move {
@@ -111,17 +115,17 @@ fn failure(error: &tokio_postgres::Error, endpoint: &Endpoint) -> Failure {
 /// TLS once the server has said that it speaks it.
 struct Upgrade(Encryption);
 
-impl TlsConnect<TcpStream> for Upgrade {
+impl TlsConnect<Stream> for Upgrade {
     type Stream = Upgraded;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Upgraded>> + Send>>;
 
-    fn connect(self, stream: TcpStream) -> Self::Future {
+    fn connect(self, stream: Stream) -> Self::Future {
         Box::pin(async move { self.0.handshake(stream).await.map(Upgraded) })
     }
 }
 
-struct Upgraded(tokio_rustls::client::TlsStream<TcpStream>);
+struct Upgraded(tokio_rustls::client::TlsStream<Stream>);
 
 impl TlsStream for Upgraded {
     fn channel_binding(&self) -> ChannelBinding {

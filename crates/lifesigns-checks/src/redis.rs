@@ -97,7 +97,8 @@ fn failure(error: &RedisError) -> Failure {
         return Failure::closed();
     }
     if matches!(error.kind(), ErrorKind::Parse | ErrorKind::UnexpectedReturnType) {
-        return Failure::unexpected(text);
+        // What its parser says of that is not for people.
+        return Failure::unexpected("what it answers is not Redis' protocol");
     }
     Failure::failed(text)
 }

@@ -17,8 +17,10 @@ use crate::failure::Failure;
 use crate::network::Address;
 use crate::{BadOption, Secret};
 
+mod bounded;
 mod url;
 
+pub(crate) use bounded::Bounded;
 pub use url::ServerUrl;
 
 /// What is said of a failure is cut here, in characters.

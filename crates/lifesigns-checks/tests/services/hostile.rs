@@ -1,12 +1,13 @@
 //! Servers that speak the protocol, and mean harm.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use lifesigns_checks::{FailureKind, Secret, Server, mqtt};
 
 use crate::impostor::{Impostor, Manner};
 use crate::scenario::{expect, nothing_is_left};
-use crate::{Make, amqp_check, mysql_check, nats_check};
+use crate::{Make, amqp_check, clickhouse_check, mysql_check, nats_check, postgres_check, redis_check};
 
 fn at(check: Make, scheme: &str, address: SocketAddr) -> lifesigns_checks::Check {
     check(Server::at(format!("{scheme}://somebody@{address}")).password(Secret::new("s3cret"))).unwrap()
@@ -37,6 +38,41 @@ async fn lines_without_end_are_not_kept() {
     let impostor = Impostor::start(Manner::Says(vec![b'I'; 1 << 20].leak())).await;
     let check = at(nats_check, "nats", impostor.address);
     expect("with a greeting that goes on", &check, Some((FailureKind::UnexpectedAnswer, "NATS"))).await;
+}
+
+/// A message of two gigabytes is not kept until all of it is there: neither while logging in nor as an answer. What the
+/// system's buffers hold counts as taken here.
+#[tokio::test]
+async fn messages_of_two_gigabytes_are_not_waited_for() {
+    let said: [(Make, &str, &'static [u8]); 4] = [
+        (postgres_check, "postgres", b"R\x7f\xff\xff\xff"),
+        (postgres_check, "postgres", b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05ID\x7f\xff\xff\xff"),
+        (postgres_check, "postgres", b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IN\x7f\xff\xff\xff"),
+        (redis_check, "redis", b"$2147483647\r\n"),
+    ];
+    for (check, scheme, bytes) in said {
+        let impostor = Impostor::start(Manner::Floods(bytes)).await;
+        let check = at(check, scheme, impostor.address);
+        expect("which floods", &check, Some((FailureKind::UnexpectedAnswer, ""))).await;
+        nothing_is_left(impostor.address).await;
+        let taken = impostor.taken.load(Ordering::SeqCst);
+        assert!(taken < 32 << 20, "{scheme} takes {taken} bytes after {bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_protocol_is_told_in_words_for_people() {
+    let said: &'static [u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+    let impostor = Impostor::start(Manner::Answers(said)).await;
+    let unexpected = FailureKind::UnexpectedAnswer;
+    let check = at(redis_check, "redis", impostor.address);
+    expect("which is a web server", &check, Some((unexpected, "is not Redis' protocol"))).await;
+    let impostor = Impostor::start(Manner::Answers(b"SSH-2.0-OpenSSH_9.2p1\r\n")).await;
+    let check = at(clickhouse_check, "http", impostor.address);
+    expect("which is no web server", &check, Some((unexpected, "is no HTTP/1.1"))).await;
+    let impostor = Impostor::start(Manner::Closes).await;
+    let check = at(clickhouse_check, "http", impostor.address);
+    expect("which hangs up", &check, Some((unexpected, "closed the connection without an answer"))).await;
 }
 
 #[tokio::test]

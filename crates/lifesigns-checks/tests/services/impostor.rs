@@ -1,6 +1,8 @@
 //! What listens on a port and is no server.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,13 +26,17 @@ pub(crate) enum Manner {
     SaysAndHangs(&'static [u8]),
     /// Says this, and closes it.
     Says(&'static [u8]),
-    /// As that, but says this before.
+    /// As that, but waits to be asked before.
     Answers(&'static [u8]),
+    /// As that, but goes on with zeros for as long as anybody takes them.
+    Floods(&'static [u8]),
 }
 
 /// Listens until it is dropped.
 pub(crate) struct Impostor {
     pub(crate) address: SocketAddr,
+    /// So many zeros were taken.
+    pub(crate) taken: Arc<AtomicU64>,
     task: AbortHandle,
 }
 
@@ -38,13 +44,15 @@ impl Impostor {
     pub(crate) async fn start(manner: Manner) -> Impostor {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let taken = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&taken);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(receive(stream, manner));
+                connections.spawn(receive(stream, manner, Arc::clone(&counted)));
             }
         });
-        Impostor { address, task: task.abort_handle() }
+        Impostor { address, taken, task: task.abort_handle() }
     }
 }
 
@@ -54,7 +62,7 @@ impl Drop for Impostor {
     }
 }
 
-async fn receive(mut stream: TcpStream, manner: Manner) {
+async fn receive(mut stream: TcpStream, manner: Manner, taken: Arc<AtomicU64>) {
     let mut heard = [0; 4096];
     // Whoever is at the other end may have gone; that is what these are for.
     match manner {
@@ -64,6 +72,15 @@ async fn receive(mut stream: TcpStream, manner: Manner) {
         Manner::SaysAndHangs(bytes) => {
             let _ = stream.write_all(bytes).await;
             while stream.read(&mut heard).await.is_ok_and(|read| read > 0) {}
+        }
+        Manner::Floods(bytes) => {
+            let _ = timeout(SHY, stream.read(&mut heard)).await;
+            let _ = stream.write_all(bytes).await;
+            // Whoever takes so much would take all; it is not for a test to find out how much memory there is.
+            while taken.load(Ordering::SeqCst) < 256 << 20 {
+                let Ok(written) = stream.write(&[0; 16 << 10]).await else { return };
+                taken.fetch_add(written as u64, Ordering::SeqCst);
+            }
         }
         Manner::Says(bytes) | Manner::Answers(bytes) => {
             if matches!(manner, Manner::Answers(_)) {

@@ -1,13 +1,15 @@
 //! `/health/details`: is it serving properly? Read from the store; with the verdict, and all that it is made of.
 
 mod judgement;
+mod page;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_SECURITY_POLICY, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
+use lifesigns_model::moment::Moment;
 use lifesigns_model::query::{self, Details, Summary, TOP_APPS_LIMIT, WINDOWS, last_minutes};
 use lifesigns_model::store::{RollupStore, StoreError};
 use serde_json::{Map, Value, json};
@@ -15,7 +17,8 @@ use serde_json::{Map, Value, json};
 use super::answer::{Answer, Fault, JSON};
 use super::health::parameters;
 use super::{Call, negotiate};
-use crate::process::Process;
+use crate::process::{Api, Process};
+use crate::snapshot::Snapshot;
 
 /// How long an answer waits for the store to have written what was just counted. With a store that hangs it goes
 /// on with what is there.
@@ -31,21 +34,52 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
         Ok(details) => details,
         Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
     };
-    let api = call.state.records.then(|| Arc::clone(&call.state.name));
-    let (now, sees_all) = (call.now(), call.may_see_details());
-    let (subject, snapshot) = (call.api.clone(), Arc::clone(&call.snapshot));
-    call.read(move |store| {
-        let mut answer = read(store, &details, api.as_deref(), now.wall)?;
-        answer["verdict"] = judgement::verdict(&snapshot, now);
-        answer["checks"] = judgement::checks(&snapshot.checks, sees_all, now);
-        answer["transitions"] = judgement::transitions(&subject.transitions());
-        answer["in_flight"] = json!(subject.in_flight());
-        if let Some(objective) = &subject.state().objective {
-            answer["objective"] = objective.to_json(subject.process.time.elapsed());
+    let question = Question {
+        details,
+        api: call.state.records.then(|| Arc::clone(&call.state.name)),
+        now: call.now(),
+        sees_all: call.may_see_details(),
+        subject: call.api.clone(),
+        snapshot: Arc::clone(&call.snapshot),
+    };
+    if negotiate::media_type(&call.parts.headers, &["application/json", "text/html"]) == 0 {
+        return call.read(move |store| question.answer(store)).await;
+    }
+    let charts = match page::charts(&question.details, question.api.as_deref(), question.now.wall) {
+        Ok(charts) => charts,
+        Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
+    };
+    let page = move |process: &Process| {
+        let store = up_to_date(process)?;
+        let answer = question.answer(store)?;
+        page::page(store, &charts, &question.details, &answer, &question.subject.state().name)
+    };
+    call.make(page::HTML, page).await.header(CONTENT_SECURITY_POLICY, page::POLICY)
+}
+
+/// What is asked, and what is known without the store.
+struct Question {
+    details: Details,
+    /// The API that it is about; without one, all of them.
+    api: Option<Arc<str>>,
+    now: Moment,
+    sees_all: bool,
+    subject: Api,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Question {
+    fn answer(&self, store: &dyn RollupStore) -> Result<Value, StoreError> {
+        let mut answer = read(store, &self.details, self.api.as_deref(), self.now.wall)?;
+        answer["verdict"] = judgement::verdict(&self.snapshot, self.now);
+        answer["checks"] = judgement::checks(&self.snapshot.checks, self.sees_all, self.now);
+        answer["transitions"] = judgement::transitions(&self.subject.transitions());
+        answer["in_flight"] = json!(self.subject.in_flight());
+        if let Some(objective) = &self.subject.state().objective {
+            answer["objective"] = objective.to_json(self.subject.process.time.elapsed());
         }
         Ok(answer)
-    })
-    .await
+    }
 }
 
 fn read(
@@ -79,7 +113,15 @@ impl Call<'_> {
     where
         F: FnOnce(&dyn RollupStore) -> Result<Value, StoreError> + Send + 'static,
     {
-        self.make(JSON, |process| read_fresh(process, read)).await
+        let make = |process: &Process| {
+            let mut value = read(up_to_date(process)?)?;
+            let dropped = process.store_status().map_or(0, |status| status.dropped_exchanges);
+            if dropped > 0 {
+                value["dropped_exchanges"] = json!(dropped);
+            }
+            Ok(value.to_string())
+        };
+        self.make(JSON, make).await
     }
 
     /// Answers with a body that takes its time to make, and to encode: on a thread that may block.
@@ -122,18 +164,11 @@ impl Call<'_> {
     }
 }
 
-fn read_fresh<F>(process: &Process, read: F) -> Result<String, StoreError>
-where
-    F: FnOnce(&dyn RollupStore) -> Result<Value, StoreError>,
-{
+/// The store, after everything counted so far has got there.
+fn up_to_date(process: &Process) -> Result<&dyn RollupStore, StoreError> {
     let store = process.store.as_ref().ok_or_else(|| StoreError::new("there is no store"))?;
     if let Err(error) = process.flush(FLUSH_PATIENCE) {
         tracing::warn!(%error, "the last second's figures are not in the store yet; answering without them");
     }
-    let mut value = read(&**store)?;
-    let dropped = process.store_status().map_or(0, |status| status.dropped_exchanges);
-    if dropped > 0 {
-        value["dropped_exchanges"] = json!(dropped);
-    }
-    Ok(value.to_string())
+    Ok(&**store)
 }

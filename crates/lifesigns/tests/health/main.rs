@@ -8,6 +8,7 @@ mod dialects;
 mod events;
 mod figures;
 mod metrics;
+mod page;
 mod probes;
 mod resources;
 mod secrecy;

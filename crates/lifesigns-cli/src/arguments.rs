@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::logging::Format;
+use crate::query;
 
 /// Answers one question for every API: is it alive, and is it serving properly?
 #[derive(Debug, Parser)]
@@ -38,6 +39,14 @@ pub enum Command {
     ///
     /// Everything listens on loopback, and nothing is left behind. It prints commands to try, and a line for each API.
     Demo(Demo),
+    /// See what was counted: who called what, how often, how slowly
+    ///
+    /// Asks the analytics query of a gateway, or a data file, and draws the answer.
+    #[command(
+        after_help = "Exit codes: 0 with figures; 1 without any, or no answer could be had; 2 wrong arguments.\n\
+                      Example:\n  lifesigns query --by status_code --every 1h --last 24h --api polls --latency"
+    )]
+    Query(query::Arguments),
     /// Look at a configuration without running it
     #[command(subcommand)]
     Config(Config),

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod logging;
 mod printer;
+mod query;
 mod run;
 mod token;
 mod upstream_status;
@@ -35,6 +36,8 @@ enum Failure {
     Arguments(Problem),
     /// The configuration is wrong: 2.
     Faults(Faults),
+    /// There is nothing of what was asked for, which has been said: 1.
+    Nothing,
     /// Standard output could not be written: 1, unless its reader has just had enough.
     Output(io::Error),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             printer.problem(&problem);
             ExitCode::FAILURE
         }
+        Err(Failure::Nothing) => ExitCode::FAILURE,
         Err(Failure::Arguments(problem)) => {
             printer.problem(&problem);
             ExitCode::from(2)
@@ -90,6 +94,7 @@ fn perform(printer: Printer, command: Command) -> Result<(), Failure> {
             let duration = seconds.map(Duration::from_secs);
             demo::run(printer, demo::Options { listen, duration }).map_err(Failure::Problem)
         }
+        Command::Query(arguments) => query::run(printer, &arguments),
         Command::Config(arguments::Config::Check { file }) => check(&file),
         Command::Config(arguments::Config::Reference) => {
             printer::result(config::page::markdown().trim_end()).map_err(Failure::Output)

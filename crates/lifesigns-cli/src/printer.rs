@@ -41,6 +41,20 @@ impl Problem {
     }
 }
 
+/// What a page of results may be made of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Page {
+    /// Columns.
+    pub width: usize,
+    /// Whether block characters can be shown, and not ASCII alone.
+    pub blocks: bool,
+    /// Whether there may be colour.
+    pub colour: bool,
+}
+
+/// Columns of a page that no terminal shows.
+const PAGE_WIDTH: usize = 100;
+
 /// Longest part of a faulty line that is shown, in characters.
 const EXCERPT_CHARACTERS: usize = 140;
 
@@ -75,6 +89,22 @@ impl Printer {
     /// Whether results may have colour.
     pub const fn colour_on_stdout(self) -> bool {
         self.colour_on_stdout
+    }
+
+    /// The page that standard output is. `COLUMNS` says how wide it is before the terminal does.
+    pub fn page(self) -> Page {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        let is_plain = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let seen = || is_terminal.then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten();
+        let width = given.or_else(|| seen().map(|size| usize::from(size.ws_col))).unwrap_or(PAGE_WIDTH);
+        Page {
+            // A terminal that does not know its size says 0.
+            width: if width == 0 { PAGE_WIDTH } else { width.clamp(20, 1000) },
+            blocks: is_terminal && !is_plain,
+            colour: self.colour_on_stdout && !is_plain,
+        }
     }
 
     /// Something that could not be done.
@@ -174,9 +204,16 @@ impl Printer {
 /// # Errors
 /// When standard output is closed or its disk is full.
 pub fn result(text: &str) -> io::Result<()> {
+    lines(&format!("{text}\n"))
+}
+
+/// What was asked for, which ends its lines itself. Text from outside is to be [`escaped`] first.
+///
+/// # Errors
+/// When standard output is closed or its disk is full.
+pub fn lines(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
-    stdout.write_all(b"\n")?;
     stdout.flush()
 }
 
@@ -199,6 +236,20 @@ pub fn escaped(text: &str) -> String {
             '\t' => safe.push(' '),
             _ if character.is_control() || is_invisible(character) => safe.extend(character.escape_unicode()),
             _ => safe.push(character),
+        }
+    }
+    safe
+}
+
+/// JSON that steers no terminal and says the same.
+pub fn escaped_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        // In JSON on one line these stand in strings only. All of them lie in the first plane: four digits do.
+        if character.is_control() || is_invisible(character) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(character));
+        } else {
+            safe.push(character);
         }
     }
     safe
@@ -233,6 +284,14 @@ mod tests {
         check("\u{1b}[2Jx", "\\u{1b}[2Jx");
         check("a\nb\tc\r", "a\\u{a}b c\\u{d}");
         check("a\u{202e}b\u{9b}", "a\\u{202e}b\\u{9b}");
+    }
+
+    #[test]
+    fn json_says_the_same_without_steering_the_terminal() {
+        let json = serde_json::json!({"a\u{1b}[2J\u{9b}\u{202e}\u{7f}é\n": 1});
+        let safe = escaped_json(&json.to_string());
+        assert_eq!(safe, "{\"a\\u001b[2J\\u009b\\u202e\\u007fé\\n\":1}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), json);
     }
 
     #[test]

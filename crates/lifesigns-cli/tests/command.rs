@@ -114,6 +114,9 @@ fn help_says_what_can_be_done() {
     let (code, help, _) = run(&["gateway", "--help"]);
     assert_eq!(code, Some(0));
     insta::assert_snapshot!("help_gateway", help);
+    let (code, help, _) = run(&["query", "-h"]);
+    assert_eq!(code, Some(0));
+    insta::assert_snapshot!("help_query", help);
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub use self::assemble::{answer, assemble};
 pub use self::details::{
     Details, Summary, TOP_APPS_LIMIT, WINDOWS, last_minutes, top_apps, top_apps_selection,
 };
-pub use self::events::{Event, EventFormat, Events, MAX_EVENTS};
+pub use self::events::{Event, EventFormat, Events, MAX_EVENTS, csv_cell};
 pub use self::fault::{Fault, FaultCode};
 pub use self::figures::latency_json;
 pub use self::plan::Plan;

@@ -168,7 +168,7 @@ impl Event<'_> {
                 rows.push_str(&time);
                 for dimension in Dimension::ALL {
                     rows.push(',');
-                    cell(&self.series.label(dimension), rows);
+                    csv_cell(&self.series.label(dimension), rows);
                 }
                 for (_, figure) in FIGURES {
                     let _ = write!(rows, ",{}", figure(self.measured));
@@ -179,9 +179,9 @@ impl Event<'_> {
     }
 }
 
-/// A text as a cell. Spreadsheets take what begins with certain characters for a formula: an apostrophe before it says
-/// that it is none.
-fn cell(text: &str, rows: &mut String) {
+/// Adds a text as a cell of CSV (RFC 4180). Spreadsheets take what begins with certain characters for a formula: an
+/// apostrophe before it says that it is none.
+pub fn csv_cell(text: &str, rows: &mut String) {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     let is_plain = !is_formula && !text.contains(['"', ',', '\r', '\n']);
     if is_plain {

@@ -99,6 +99,16 @@ fn subjects(page: &mut Page, process: &Process) {
         let light = api.snapshot.load_full().at(elapsed).verdict.light as u8;
         page.sample("lifesigns_light", &format!("lifesigns_api=\"{}\"", Label(&api.name)), light);
     }
+    page.begin(
+        "lifesigns_judgement_age_seconds",
+        "gauge",
+        "For how long the light has not been judged anew.",
+    );
+    for api in process.apis.iter().filter(|api| api.records) {
+        let age = api.snapshot.load().judged.age(elapsed);
+        let labels = format!("lifesigns_api=\"{}\"", Label(&api.name));
+        page.sample("lifesigns_judgement_age_seconds", &labels, age.as_secs_f64());
+    }
     page.begin_counter("lifesigns_light_changes", "Changes of the traffic light.");
     for api in process.apis.iter().filter(|api| api.records) {
         let labels = format!("lifesigns_api=\"{}\"", Label(&api.name));

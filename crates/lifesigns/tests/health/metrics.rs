@@ -73,6 +73,7 @@ async fn checks_and_what_runs_them_have_figures() {
     assert!(value(&page, "lifesigns_check_scheduler_heartbeat_age_seconds") < 5.0);
     assert_eq!(value(&page, "lifesigns_checks_left_out"), 0.0);
     assert_eq!(value(&page, "lifesigns_light{lifesigns_api=\"items\"}"), 2.0);
+    assert!(value(&page, "lifesigns_judgement_age_seconds{lifesigns_api=\"items\"}") < 5.0);
     let changes = value(&page, "lifesigns_light_changes_total{lifesigns_api=\"items\"}");
     assert_eq!(changes, lifesigns.own().transitions().len() as f64);
     let open = ask(&app, "GET", "/metrics", &[OPS[0].clone(), (ACCEPT, OPEN_METRICS)]).await;

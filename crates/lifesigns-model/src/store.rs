@@ -1,5 +1,7 @@
 //! The port between whoever counts and whoever keeps: append rollups, answer a selection, keep notes.
 
+mod effort;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::error::Error;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use crate::bucket::{Level, Minute, MinuteRange};
 use crate::rollup::Rollup;
 use crate::series::{Dimension, Series};
+
+pub use self::effort::{Bounded, Effort, Meter};
 
 /// Keeps rollups. Implementations pass one and the same conformance suite.
 pub trait RollupStore: Send + Sync {
@@ -31,6 +35,17 @@ pub trait RollupStore: Send + Sync {
     /// When the store cannot be read; and one of which [`StoreError::is_too_many_groups`] is true, when the answer
     /// would have more groups than the selection allows. No more than those are ever held for it.
     fn select(&self, selection: &Selection) -> Result<Selected, StoreError>;
+
+    /// As [`RollupStore::select`] does, but gives up when it costs more than `effort` allows, or when that is called
+    /// off. A store that does not override it looks before it begins only.
+    ///
+    /// # Errors
+    /// Besides those of [`RollupStore::select`] one of which [`StoreError::is_too_many_rows`] or
+    /// [`StoreError::is_called_off`] is true.
+    fn select_within(&self, selection: &Selection, effort: &Effort) -> Result<Selected, StoreError> {
+        effort.spend(0)?;
+        self.select(selection)
+    }
 
     /// Takes a note in place of the one under the same topic and key, or with `text: None` removes that. Notes are
     /// what a process has to know again after a restart, such as maintenance that is on: few, small, and never
@@ -332,6 +347,8 @@ pub struct StoreError {
 enum Kind {
     Failed,
     TooManyGroups,
+    TooManyRows,
+    CalledOff,
 }
 
 impl StoreError {
@@ -349,6 +366,29 @@ impl StoreError {
     pub fn too_many_groups(max_groups: usize) -> StoreError {
         let what = format!("the selection makes more than {max_groups} groups");
         StoreError { kind: Kind::TooManyGroups, what, source: None }
+    }
+
+    pub(crate) fn too_many_rows(max_rows: u64) -> StoreError {
+        let what = format!("the question would have more than {max_rows} rows read");
+        StoreError { kind: Kind::TooManyRows, what, source: None }
+    }
+
+    pub(crate) fn called_off() -> StoreError {
+        StoreError {
+            kind: Kind::CalledOff,
+            what: "nobody waits for the answer any more".to_owned(),
+            source: None,
+        }
+    }
+
+    /// Whether nothing is wrong with the store, but more was asked for than it may read for an answer.
+    pub const fn is_too_many_rows(&self) -> bool {
+        matches!(self.kind, Kind::TooManyRows)
+    }
+
+    /// Whether nothing is wrong with the store, but the question was called off.
+    pub const fn is_called_off(&self) -> bool {
+        matches!(self.kind, Kind::CalledOff)
     }
 
     /// Whether nothing is wrong with the store, but more was asked for than an answer may hold.

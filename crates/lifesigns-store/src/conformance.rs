@@ -14,8 +14,8 @@ use lifesigns_model::query::MAX_GROUPS;
 use lifesigns_model::rollup::Rollup;
 use lifesigns_model::series::{Dimension, NOT_APPLICABLE, Series};
 use lifesigns_model::store::{
-    AnyOf, Condition, Filter, Group, GroupBy, GroupKey, KeptNote, MAX_NOTE_BYTES, Note, Retention, RollupRow,
-    RollupStore, Selected, Selection,
+    AnyOf, Bounded, Condition, Effort, Filter, Group, GroupBy, GroupKey, KeptNote, MAX_NOTE_BYTES, Note,
+    Retention, RollupRow, RollupStore, Selected, Selection,
 };
 
 pub use self::fixture::{fixture_notes, fixture_rows};
@@ -47,6 +47,7 @@ pub fn check(harness: &dyn Harness) {
     every_condition_filters(harness);
     labels_may_be_any_text(harness);
     more_groups_than_the_most_are_refused(harness);
+    questions_that_cost_too_much_or_are_called_off_end(harness);
     percentiles_come_with_the_buckets_only(harness);
     counts_add_up_across_levels(harness);
     late_rows_are_added_to_closed_hours_and_days(harness);
@@ -292,6 +293,25 @@ fn more_groups_than_the_most_are_refused(harness: &dyn Harness) {
     let filtered = Filter::everything().and(Condition::Equals(Dimension::StatusCode, "404".into()));
     let one = Selection { group_by: vec![status], filter: filtered, max_groups: 1, ..everything(0, 24) };
     assert_eq!(select(&*store, &one).groups, added_up(&rows, &one), "what is left out makes no group");
+}
+
+fn questions_that_cost_too_much_or_are_called_off_end(harness: &dyn Harness) {
+    let store = harness.open(Retention::default());
+    append(&*store, (0..5000).map(|number| row(number % 30, &format!("api-{number}"), 200, 100)).collect());
+    let wanted = Selection { group_by: Vec::new(), ..everything(0, 30) };
+    let enough = Effort::of_rows(20_000);
+    let bounded = Bounded::new(&*store, &enough);
+    assert_eq!(bounded.select(&wanted).expect("an answer").groups[0].count, 5000);
+    let mut refused = (0..10).filter_map(|_| bounded.select(&wanted).err());
+    let error = refused.next().expect("a refusal when all selections together have cost too much");
+    assert!(error.is_too_many_rows(), "{error}");
+    let little = store.select_within(&wanted, &Effort::of_rows(3000)).expect_err("a refusal");
+    assert!(little.is_too_many_rows(), "{little}");
+    let off = Effort::unlimited();
+    off.call_off();
+    let error = store.select_within(&wanted, &off).expect_err("an end");
+    assert!(error.is_called_off(), "{error}");
+    assert_eq!(select(&*store, &wanted).groups[0].count, 5000, "others go on");
 }
 
 fn percentiles_come_with_the_buckets_only(harness: &dyn Harness) {

@@ -19,6 +19,7 @@ mod negotiate;
 mod path;
 pub(crate) mod prepared;
 mod probes;
+mod reading;
 mod request_id;
 mod status;
 

@@ -71,9 +71,19 @@ impl Fault {
         Fault::new(FaultCode::TooMany, path, message)
     }
 
+    /// The fault of a query for whose answer more rows would have to be read than one may cost.
+    pub fn too_many_rows() -> Fault {
+        let message =
+            "would have more rows read than an answer may cost; use a shorter duration, or filter by api_id";
+        Fault::new(FaultCode::TooMany, "body", message)
+    }
+
     /// The fault that made a store refuse to answer; `None` when the store itself failed. Its path is known when
     /// the selection was one of a [`Plan`](super::Plan), and `body` otherwise.
     pub fn of_store_error(error: &StoreError) -> Option<Fault> {
+        if error.is_too_many_rows() {
+            return Some(Fault::too_many_rows());
+        }
         let known = error.source().and_then(|source| source.downcast_ref::<Fault>());
         error.is_too_many_groups().then(|| known.cloned().unwrap_or_else(|| Fault::too_many_groups("body")))
     }

@@ -14,8 +14,8 @@ use lifesigns_model::bucket::{Level, Minute, MinuteRange};
 use lifesigns_model::histogram::DecodeError;
 use lifesigns_model::segment;
 use lifesigns_model::store::{
-    Grouping, KeptNote, Note, Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError,
-    StoreStatus,
+    Effort, Grouping, KeptNote, Note, Rejected, Retention, RollupRow, RollupStore, Selected, Selection,
+    StoreError, StoreStatus,
 };
 
 use self::rows::Rows;
@@ -84,12 +84,21 @@ impl RollupStore for MemoryStore {
     }
 
     fn select(&self, selection: &Selection) -> Result<Selected, StoreError> {
+        self.select_within(selection, &Effort::unlimited())
+    }
+
+    fn select_within(&self, selection: &Selection, effort: &Effort) -> Result<Selected, StoreError> {
+        let mut meter = effort.meter();
         let kept = self.kept();
         let plan = segment::plan(selection.range, &selection.group_by, &kept.timeline.coverage());
         let mut grouping = Grouping::new(selection);
         for segment in plan.segments {
             let rows = kept.rows(segment.level).within(segment.range);
-            for (start, series, packed) in rows.filter(|(_, series, _)| selection.filter.matches(series)) {
+            for (start, series, packed) in rows {
+                meter.row()?;
+                if !selection.filter.matches(series) {
+                    continue;
+                }
                 let (count, rollup) = grouping.group(start, series)?;
                 packed
                     .add_to(count, rollup, selection.percentiles)

@@ -36,7 +36,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use lifesigns_model::store::{
-    KeptNote, Note, Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError, StoreStatus,
+    Effort, KeptNote, Note, Rejected, Retention, RollupRow, RollupStore, Selected, Selection, StoreError,
+    StoreStatus,
 };
 
 pub use self::read::SqliteReader;
@@ -191,6 +192,10 @@ impl RollupStore for SqliteStore {
 
     fn select(&self, selection: &Selection) -> Result<Selected, StoreError> {
         self.reader.select(selection)
+    }
+
+    fn select_within(&self, selection: &Selection, effort: &Effort) -> Result<Selected, StoreError> {
+        self.reader.select_within(selection, effort)
     }
 
     fn remember(&self, note: Note) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use lifesigns_model::rollup::Rollup;
 use lifesigns_model::segment;
 use lifesigns_model::series::{Dimension, Series};
 use lifesigns_model::store::{
-    AnyOf, Condition, Filter, Group, GroupBy, GroupKey, KeptNote, Selected, Selection, StoreError,
+    AnyOf, Condition, Effort, Filter, Group, GroupBy, GroupKey, KeptNote, Selected, Selection, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -47,8 +47,15 @@ impl SqliteReader {
     /// When the file cannot be read; the message says what can be done about it. When there would be more groups
     /// than the selection allows.
     pub fn select(&self, selection: &Selection) -> Result<Selected, StoreError> {
-        let selected = self.read(|reader| reader.select(selection))?;
-        selected.ok_or_else(|| StoreError::too_many_groups(selection.max_groups))
+        self.select_within(selection, &Effort::unlimited())
+    }
+
+    /// As [`SqliteReader::select`] does, within `effort`.
+    ///
+    /// # Errors
+    /// Besides, when it costs more, or when it is called off.
+    pub fn select_within(&self, selection: &Selection, effort: &Effort) -> Result<Selected, StoreError> {
+        self.read(|reader| reader.select(selection, effort))?
     }
 
     /// All notes under a topic. See [`RollupStore::recall`](lifesigns_model::store::RollupStore::recall).
@@ -102,8 +109,13 @@ impl Reader {
         notes.collect()
     }
 
-    /// `None` when there would be more groups than the selection allows.
-    fn select(&mut self, selection: &Selection) -> rusqlite::Result<Option<Selected>> {
+    /// The inner result tells what is wrong with the question, the outer one what is wrong with the file.
+    fn select(
+        &mut self,
+        selection: &Selection,
+        effort: &Effort,
+    ) -> rusqlite::Result<Result<Selected, StoreError>> {
+        let mut meter = effort.meter();
         if self.known.len() > MAX_KNOWN_SERIES {
             self.known.clear();
         }
@@ -119,6 +131,9 @@ impl Reader {
                 let mut scan = transaction.prepare_cached(sql)?;
                 let mut found = scan.query((api, start.number(), segment.range.end.number()))?;
                 while let Some(row) = found.next()? {
+                    if let Err(error) = meter.row() {
+                        return Ok(Err(error));
+                    }
                     let labels = sums.labels_of(row.get(1)?, |id| {
                         if let Some(series) = self.known.get(&id) {
                             return Ok(series.clone());
@@ -129,7 +144,7 @@ impl Reader {
                     })?;
                     let Some(labels) = labels else { continue };
                     let Some((count, rollup)) = sums.total(labels, Minute::new(row.get(0)?)) else {
-                        return Ok(None);
+                        return Ok(Err(StoreError::too_many_groups(selection.max_groups)));
                     };
                     rows::packed(row, 2, selection.percentiles)?
                         .add_to(count, rollup, selection.percentiles)
@@ -137,7 +152,7 @@ impl Reader {
                 }
             }
         }
-        Ok(Some(Selected { groups: sums.finish(), range: plan.range }))
+        Ok(Ok(Selected { groups: sums.finish(), range: plan.range }))
     }
 }
 

@@ -4,28 +4,21 @@ mod judgement;
 mod page;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::header::{CONTENT_SECURITY_POLICY, RETRY_AFTER};
-use http::{HeaderValue, Method, StatusCode};
+use http::StatusCode;
+use http::header::CONTENT_SECURITY_POLICY;
 use jiff::Timestamp;
 use lifesigns_model::moment::Moment;
 use lifesigns_model::query::{self, Details, Summary, TOP_APPS_LIMIT, WINDOWS, last_minutes};
 use lifesigns_model::store::{RollupStore, StoreError};
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Fault, JSON};
+use super::answer::Answer;
 use super::health::parameters;
+use super::reading::Reading;
 use super::{Call, negotiate};
-use crate::process::{Api, Process};
+use crate::process::Api;
 use crate::snapshot::Snapshot;
-
-/// How long an answer waits for the store to have written what was just counted. With a store that hangs it goes
-/// on with what is there.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long a question waits for those before it.
-const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn answer(call: &Call<'_>) -> Answer {
     let parameters: Vec<(String, String)> = parameters(call.parts.uri.query()).collect();
@@ -49,10 +42,10 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
         Ok(charts) => charts,
         Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
     };
-    let page = move |process: &Process| {
-        let store = up_to_date(process)?;
-        let answer = question.answer(store)?;
-        page::page(store, &charts, &question.details, &answer, &question.subject.state().name)
+    let page = move |reading: &Reading<'_>| {
+        let store = reading.store()?;
+        let answer = question.answer(&store)?;
+        page::page(&store, &charts, &question.details, &answer, &question.subject.state().name)
     };
     call.make(page::HTML, page).await.header(CONTENT_SECURITY_POLICY, page::POLICY)
 }
@@ -105,70 +98,4 @@ fn read(
     let apps = store.select(&query::top_apps_selection(range, filter.clone()))?;
     answer["top_apps"] = query::top_apps(&apps, TOP_APPS_LIMIT);
     Ok(answer)
-}
-
-impl Call<'_> {
-    /// Answers from the store, after everything counted so far has got there.
-    pub(super) async fn read<F>(&self, read: F) -> Answer
-    where
-        F: FnOnce(&dyn RollupStore) -> Result<Value, StoreError> + Send + 'static,
-    {
-        let make = |process: &Process| {
-            let mut value = read(up_to_date(process)?)?;
-            let dropped = process.store_status().map_or(0, |status| status.dropped_exchanges);
-            if dropped > 0 {
-                value["dropped_exchanges"] = json!(dropped);
-            }
-            Ok(value.to_string())
-        };
-        self.make(JSON, make).await
-    }
-
-    /// Answers with a body that takes its time to make, and to encode: on a thread that may block.
-    pub(super) async fn make<F>(&self, content_type: HeaderValue, make: F) -> Answer
-    where
-        F: FnOnce(&Process) -> Result<String, StoreError> + Send + 'static,
-    {
-        self.make_answer(|process| Ok(Answer::new(StatusCode::OK, content_type, make(process)?))).await
-    }
-
-    /// As [`Call::make`] does, with an answer that is more than its body.
-    pub(super) async fn make_answer<F>(&self, make: F) -> Answer
-    where
-        F: FnOnce(&Process) -> Result<Answer, StoreError> + Send + 'static,
-    {
-        let process = Arc::clone(&self.api.process);
-        let turn = tokio::time::timeout(TURN_PATIENCE, Arc::clone(&process.readers).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else {
-            let fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "busy");
-            let says = "Too many questions are being answered at the moment; try again.";
-            return self.fault(&fault.says(says)).header(RETRY_AFTER, "5");
-        };
-        let coding = negotiate::coding(&self.parts.headers).filter(|_| self.parts.method != Method::HEAD);
-        let making = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            Ok::<_, StoreError>(make(&process)?.encoded(coding))
-        });
-        let error: Box<dyn std::error::Error + Send + Sync> = match making.await {
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(error)) => match query::Fault::of_store_error(&error) {
-                Some(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
-                None => error.into(),
-            },
-            Err(error) => error.into(),
-        };
-        let cause = error.source().map(ToString::to_string);
-        tracing::error!(request_id = self.request_id.as_str(), %error, cause, "the stored figures cannot be read");
-        let fault = Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "store_unavailable");
-        self.fault(&fault.says("The stored figures cannot be read at the moment."))
-    }
-}
-
-/// The store, after everything counted so far has got there.
-fn up_to_date(process: &Process) -> Result<&dyn RollupStore, StoreError> {
-    let store = process.store.as_ref().ok_or_else(|| StoreError::new("there is no store"))?;
-    if let Err(error) = process.flush(FLUSH_PATIENCE) {
-        tracing::warn!(%error, "the last second's figures are not in the store yet; answering without them");
-    }
-    Ok(&**store)
 }

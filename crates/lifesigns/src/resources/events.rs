@@ -22,7 +22,8 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
         Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
     };
     let media_type = HeaderValue::from_static(events.format.media_type());
-    call.make_answer(move |process| {
+    call.make_answer(move |reading| {
+        let process = reading.process;
         process.collect();
         let mut known = HashMap::new();
         let mut rows = Vec::new();

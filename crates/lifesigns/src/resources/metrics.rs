@@ -32,7 +32,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
         negotiate::media_type(&call.parts.headers, &["text/plain", "application/openmetrics-text"]) == 1;
     let content_type = if is_open_metrics { OPEN_METRICS } else { PROMETHEUS };
     // There may be many lines, and the store is asked for its size: nothing for a thread that carries traffic.
-    call.make(content_type, move |process| Ok(page(process, is_open_metrics))).await
+    call.make(content_type, move |reading| Ok(page(reading.process, is_open_metrics))).await
 }
 
 fn page(process: &Process, is_open_metrics: bool) -> String {

@@ -10,6 +10,7 @@ mod figures;
 mod metrics;
 mod page;
 mod probes;
+mod questions;
 mod resources;
 mod secrecy;
 mod support;

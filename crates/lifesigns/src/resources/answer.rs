@@ -22,6 +22,11 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 pub(super) const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// The problem type of a quota that is used up, of the draft of the `RateLimit` fields.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
+/// The name of the only quota policy.
+const POLICY: &str = "default";
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// Most answers have no more headers than this, so that their map need not grow.
@@ -131,8 +136,8 @@ impl Answer {
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
         if let Some(Allowance { quota, remaining, reset_seconds, .. }) = allowance {
-            let policy = format!("\"default\";q={quota};w=60");
-            let limit = format!("\"default\";r={remaining};t={reset_seconds}");
+            let policy = format!("\"{POLICY}\";q={quota};w=60");
+            let limit = format!("\"{POLICY}\";r={remaining};t={reset_seconds}");
             headers.extend(
                 [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, limit)]
                     .into_iter()
@@ -188,7 +193,9 @@ impl Call<'_> {
                 let error = status_error(&fault.message, &self.state.name, self.now().wall);
                 Answer::json(fault.status, &error)
             }
-            ResourceKind::HealthDetails | ResourceKind::Analytics => {
+            ResourceKind::HealthDetails | ResourceKind::Analytics
+                if fault.status != StatusCode::TOO_MANY_REQUESTS =>
+            {
                 let mut error = json!({"code": fault.code, "message": fault.message});
                 if let Some(path) = &fault.path {
                     error["path"] = json!(path);
@@ -208,6 +215,11 @@ impl Call<'_> {
                 });
                 if let Some(path) = &fault.path {
                     problem["path"] = json!(path);
+                }
+                if fault.status == StatusCode::TOO_MANY_REQUESTS {
+                    problem["type"] = json!(QUOTA_EXCEEDED);
+                    problem["title"] = json!("Quota exceeded");
+                    problem["violated-policies"] = json!([POLICY]);
                 }
                 Answer::new(fault.status, PROBLEM, problem.to_string())
             }

@@ -162,7 +162,10 @@ async fn details_have_a_rate_limit_of_their_own() {
     let third = ask(&app, "GET", "/health/details", &OPS).await;
     assert_eq!(third.status, StatusCode::TOO_MANY_REQUESTS);
     assert!((1..=60).contains(&third.header("retry-after").parse().unwrap()));
-    assert_eq!(third.json()["error"]["code"], "quota_exceeded");
+    assert_eq!(third.header("content-type"), "application/problem+json");
+    let problem = third.json();
+    let kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+    assert_eq!((&problem["type"], &problem["violated-policies"]), (&json!(kind), &json!(["default"])));
     assert_eq!(ask(&app, "GET", "/health/status", &[]).await.status, StatusCode::OK);
 }
 

@@ -106,7 +106,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 fn a_gateway_its_file_and_its_file_afterwards_give_the_answers_of_the_resource() {
     let mut world = World::start();
     let (url, data) = (world.url(), world.data.to_str().unwrap().to_owned());
-    // A window that ends before the next minute begins would make the answers differ by the clock alone.
+    // A window that ends now would make the answers differ by the clock alone.
     let start = "2026-01-01T00:00:00Z";
     let window = ["--from", start, "--last", "1800d"];
     let short: [&[&str]; 4] = [

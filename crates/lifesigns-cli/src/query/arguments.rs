@@ -79,16 +79,16 @@ pub struct Flags {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "From where")]
 pub struct Place {
-    /// A gateway, or an API with the library [default: http://127.0.0.1:8080]
+    /// A gateway, or an API with the library [default: `http://127.0.0.1:8080`]
     #[arg(long)]
     pub url: Option<String>,
-    /// The organization in the path [default: LIFESIGNS_ORGANIZATION, or `default`]
+    /// The organization in the path [default: `LIFESIGNS_ORGANIZATION`, or `default`]
     #[arg(long, value_name = "NAME")]
     pub organization: Option<String>,
-    /// The environment in the path [default: LIFESIGNS_ENVIRONMENT, or `default`]
+    /// The environment in the path [default: `LIFESIGNS_ENVIRONMENT`, or `default`]
     #[arg(long, value_name = "NAME")]
     pub environment: Option<String>,
-    /// A file that holds the token and nothing else [default: the token is in LIFESIGNS_TOKEN]
+    /// A file that holds the token and nothing else [default: the token is in `LIFESIGNS_TOKEN`]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// A data file instead, also while a gateway writes it; it is only read

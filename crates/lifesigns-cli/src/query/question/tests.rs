@@ -8,12 +8,12 @@ fn body(flags: &Flags) -> Value {
     Question::new(flags, now()).unwrap().body
 }
 
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
+fn own(text: &str) -> String {
+    text.to_owned()
 }
 
 fn by(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
+    names.iter().copied().map(own).collect()
 }
 
 #[test]
@@ -26,11 +26,11 @@ fn without_flags_it_is_the_status_codes_of_a_day() {
 fn dimensions_are_nested_in_their_order_within_the_time_series() {
     let flags = Flags {
         by: by(&["api_id, method", "client_id"]),
-        every: some("2h"),
+        every: Some(own("2h")),
         latency: true,
         sizes: true,
         limit: Some(3),
-        order: some("ascending"),
+        order: Some(own("ascending")),
         ..Flags::default()
     };
     let metrics = json!(["latency", "request_size", "response_size"]);
@@ -52,7 +52,8 @@ fn dimensions_are_nested_in_their_order_within_the_time_series() {
 
 #[test]
 fn a_time_series_alone_takes_order_and_limit_itself() {
-    let flags = Flags { every: some("1d"), limit: Some(7), order: some("descending"), ..Flags::default() };
+    let flags =
+        Flags { every: Some(own("1d")), limit: Some(7), order: Some(own("descending")), ..Flags::default() };
     let expected = json!([{"time_interval": 1440, "order": "descending", "limit": 7}]);
     assert_eq!(body(&flags)["aggregators"], expected);
     assert!(Question::new(&flags, now()).unwrap().chains[0][0].descending);
@@ -61,8 +62,7 @@ fn a_time_series_alone_takes_order_and_limit_itself() {
 #[test]
 fn windows_are_whole_minutes_and_no_more_than_was_asked_for() {
     let check = |from: Option<&str>, to: Option<&str>, last: Option<&str>, start: &str, end: &str| {
-        let own = |text: Option<&str>| text.map(str::to_owned);
-        let flags = Flags { from: own(from), to: own(to), last: own(last), ..Flags::default() };
+        let flags = Flags { from: from.map(own), to: to.map(own), last: last.map(own), ..Flags::default() };
         let range = Question::new(&flags, now()).unwrap().query.range();
         let found = (range.start.start().to_string(), range.end.start().to_string());
         assert_eq!(found, (start.to_owned(), end.to_owned()), "{from:?} {to:?} {last:?}");
@@ -85,7 +85,7 @@ fn windows_are_whole_minutes_and_no_more_than_was_asked_for() {
 #[test]
 fn conditions_become_filters() {
     let check = |condition: &str, expected: Value| {
-        let flags = Flags { conditions: vec![condition.to_owned()], ..Flags::default() };
+        let flags = Flags { conditions: vec![own(condition)], ..Flags::default() };
         assert_eq!(body(&flags)["filters"], expected, "{condition}");
     };
     check("status_code=404", json!([{"or": [{"equals": {"status_code": "404"}}]}]));
@@ -100,7 +100,7 @@ fn conditions_become_filters() {
         json!([{"or": [{"not": {"client_id": "_na_"}}]}, {"or": [{"not": {"client_id": "a=b"}}]}]),
     );
     check("resource_path=/a..b", json!([{"or": [{"equals": {"resource_path": "/a..b"}}]}]));
-    let flags = Flags { api: some("polls,user"), without_policy_violations: true, ..Flags::default() };
+    let flags = Flags { api: Some(own("polls,user")), without_policy_violations: true, ..Flags::default() };
     assert_eq!(body(&flags)["filters"], json!([{"or": [{"in": {"api_id": ["polls", "user"]}}]}]));
     assert_eq!(body(&flags)["include_policy_violation"], false);
 }
@@ -111,14 +111,14 @@ fn what_is_wrong_is_told_at_the_flag() {
         let problem = Question::new(&flags, now()).unwrap_err();
         assert!(problem.message.starts_with(message), "{problem:?}");
     };
-    let of = |condition: &str| Flags { conditions: vec![condition.to_owned()], ..Flags::default() };
+    let of = |condition: &str| Flags { conditions: vec![own(condition)], ..Flags::default() };
     check(of("status=5"), "--where status=5: no such dimension");
     check(of("failed_by!=me"), "--where failed_by!=me: no exchange has a `failed_by` of \"me\"");
     check(of("status_code"), "--where status_code: must be a dimension");
     check(of("method=GET,"), "--where method=GET,: a value is missing");
     check(of("status_code!=500..599"), "--where status_code!=500..599: a range cannot be left out");
     check(of("method=1..2"), "--where method=1..2: the labels of `method` are no numbers");
-    let second = Flags { api: some("polls"), ..of("status_code=599..500") };
+    let second = Flags { api: Some(own("polls")), ..of("status_code=599..500") };
     check(second, "--where status_code=599..500: `from` (599) lies above `to` (500)");
 
     let flags = Flags::default;
@@ -128,18 +128,32 @@ fn what_is_wrong_is_told_at_the_flag() {
     );
     check(Flags { by: by(&["method,method"]), ..flags() }, "--by method,method: `method` already");
     check(Flags { by: by(&[""]), ..flags() }, "--by : \"\" is not known here");
-    check(Flags { every: some("1w"), ..flags() }, "--every 1w: must be a whole number and `m`");
-    check(Flags { every: some("31d"), ..flags() }, "--every 31d: must be a whole number of minutes from 1");
-    check(Flags { every: some("1m"), last: some("90d"), ..flags() }, "--every 1m: 1 would cut the window");
-    check(Flags { last: some("24"), ..flags() }, "--last 24: must be a whole number");
-    check(Flags { last: some("24"), to: some("2026-03-16"), ..flags() }, "--last 24: must be a whole number");
-    check(Flags { from: some("2000-01-01"), ..flags() }, "--from 2000-01-01: must be from 1m to 1830d");
-    check(Flags { from: some("2027-01-01"), ..flags() }, "--from does not lie before now");
-    check(Flags { from: some("today"), ..flags() }, "--from today: is no time");
-    check(Flags { to: some("2026-03-16T10:00[Europe/Berlin]"), ..flags() }, "--to 2026-03-16T10:00[");
-    check(Flags { order: some("up"), ..flags() }, "--order up: \"up\" is not known here");
+    check(Flags { every: Some(own("1w")), ..flags() }, "--every 1w: must be a whole number and `m`");
+    check(
+        Flags { every: Some(own("31d")), ..flags() },
+        "--every 31d: must be a whole number of minutes from 1",
+    );
+    check(
+        Flags { every: Some(own("1m")), last: Some(own("90d")), ..flags() },
+        "--every 1m: 1 would cut the window",
+    );
+    check(Flags { last: Some(own("24")), ..flags() }, "--last 24: must be a whole number");
+    check(
+        Flags { last: Some(own("24")), to: Some(own("2026-03-16")), ..flags() },
+        "--last 24: must be a whole number",
+    );
+    check(Flags { from: Some(own("2000-01-01")), ..flags() }, "--from 2000-01-01: must be from 1m to 1830d");
+    check(Flags { from: Some(own("2027-01-01")), ..flags() }, "--from does not lie before now");
+    check(Flags { from: Some(own("today")), ..flags() }, "--from today: is no time");
+    check(Flags { to: Some(own("2026-03-16T10:00[Europe/Berlin]")), ..flags() }, "--to 2026-03-16T10:00[");
+    check(Flags { order: Some(own("up")), ..flags() }, "--order up: \"up\" is not known here");
     check(Flags { limit: Some(-1), ..flags() }, "--limit -1: must be a whole number of groups");
-    let all = Flags { from: some("2026-03-15"), to: some("2026-03-16"), last: some("1h"), ..flags() };
+    let all = Flags {
+        from: Some(own("2026-03-15")),
+        to: Some(own("2026-03-16")),
+        last: Some(own("1h")),
+        ..flags()
+    };
     check(all, "--from, --to and --last contradict one another");
 }
 

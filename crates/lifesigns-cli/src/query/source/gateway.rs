@@ -1,6 +1,7 @@
 //! Figures from whoever answers the analytics query at a URL.
 
-use std::fmt;
+use std::env::{self, VarError};
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
@@ -27,7 +28,7 @@ const NAME: &str = "default";
 /// How long a connection may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// No answer has so many bytes: it has 50,000 groups at most.
 const MAX_BYTES: usize = 64 << 20;
 /// No token has so many bytes.
@@ -184,15 +185,15 @@ fn parse(text: &str) -> Result<Uri, Problem> {
 
 /// A part of the path: what the flag says, or the variable.
 fn name(flag: Option<&str>, variable: &str) -> String {
-    let given =
-        flag.map(str::to_owned).or_else(|| std::env::var(variable).ok().filter(|name| !name.is_empty()));
+    let given = flag.map(str::to_owned).or_else(|| env::var(variable).ok().filter(|name| !name.is_empty()));
     let mut part = String::new();
     for byte in given.as_deref().unwrap_or(NAME).bytes() {
         // What RFC 3986 §2.3 calls unreserved stays as it is.
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             part.push(char::from(byte));
         } else {
-            part.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(part, "%{byte:02X}");
         }
     }
     part
@@ -210,9 +211,11 @@ fn authorization(place: &Place) -> Result<Option<HeaderValue>, Problem> {
             )?;
             (token, format!("--token-file: {}", file.display()))
         }
-        None => match std::env::var("LIFESIGNS_TOKEN") {
-            Ok(token) if !token.trim().is_empty() => (token, "LIFESIGNS_TOKEN".to_owned()),
-            _ => return Ok(None),
+        None => match env::var("LIFESIGNS_TOKEN") {
+            Ok(token) if token.trim().is_empty() => return Ok(None),
+            Err(VarError::NotPresent) => return Ok(None),
+            // What is no text is no token either, which is told below.
+            token => (token.unwrap_or_default(), "LIFESIGNS_TOKEN".to_owned()),
         },
     };
     let token = token.trim();

@@ -346,6 +346,8 @@ fn any_condition() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
     #[test]
     fn an_answer_is_what_going_through_all_exchanges_gives(
         exchanges in prop::collection::vec(any_exchange(), 0..60),

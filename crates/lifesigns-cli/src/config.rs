@@ -5,6 +5,7 @@
 
 pub mod built;
 pub mod fault;
+mod masking;
 mod openapi;
 pub mod overrides;
 pub mod page;
@@ -17,6 +18,7 @@ mod wire;
 use std::path::Path;
 
 use fault::{Fault, Faults, Place, Source};
+use masking::Secrets;
 use tree::{At, Table};
 use validated::{Settings, Surroundings};
 
@@ -28,14 +30,14 @@ pub fn from_file(path: &Path, surroundings: &dyn Surroundings) -> Result<Setting
     let text = surroundings.read(path).map_err(|error| {
         let fault = Fault::new(&Place::Nowhere, format!("{} cannot be read: {error}", path.display()))
             .hint("give the file's name, or write one: docs/configuration.md begins with an example");
-        Faults::new(None, vec![fault])
+        Faults::new(None, vec![fault], &Secrets::default())
     })?;
     let source = Source::new(path.display().to_string(), text);
     // Checks refuse a path that depends on where the process was started, and so is what follows made not to.
     let whole = std::path::absolute(path).map_err(|error| {
         let fault = Fault::new(&Place::Nowhere, format!("the working directory is not known: {error}"))
             .hint("give the file's name from the root");
-        Faults::new(None, vec![fault])
+        Faults::new(None, vec![fault], &Secrets::default())
     })?;
     from_text(source, whole.parent().unwrap_or(&whole), surroundings)
 }
@@ -61,7 +63,7 @@ pub fn from_text(source: Source, folder: &Path, surroundings: &dyn Surroundings)
         let lines: Vec<_> = faults.iter().map(line_of).collect();
         others.retain(|fault| !lines.contains(&line_of(fault)));
         faults.extend(others);
-        Err(Faults::new(Some(source), faults))
+        Err(Faults::new(Some(source), faults, &Secrets::of(&root.value)))
     }
 }
 
@@ -111,7 +113,7 @@ fn finish(
 ) -> Result<Settings, Faults> {
     let document = wire::read(root, &mut faults);
     validated::validate(&document, folder, surroundings, &mut faults)
-        .ok_or_else(|| Faults::new(source, faults))
+        .ok_or_else(|| Faults::new(source, faults, &Secrets::of(&root.value)))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::masking::{self, MASK, Secrets};
+
 /// Where a setting was written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Place {
@@ -49,36 +51,45 @@ pub struct Source {
     pub text: String,
     /// Where each line begins: a large file may have a fault in every one.
     line_starts: Vec<usize>,
+    /// The content as it may be shown.
+    shown: String,
+    /// What is not shown of the content, in order, each with the place of what stands for it in `shown`.
+    hidden: Vec<(Range<usize>, usize)>,
 }
 
 /// Everything that is wrong with one configuration; never empty.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Faults {
     /// The file, if there is one.
-    pub source: Option<Source>,
+    pub source: Option<Box<Source>>,
     /// The faults, in the order of their places.
     pub list: Vec<Fault>,
 }
 
 impl Faults {
-    /// Orders the faults by their place: the file from top to bottom, then flags and variables.
-    pub fn new(source: Option<Source>, mut list: Vec<Fault>) -> Faults {
+    /// Orders the faults by their place: the file from top to bottom, then flags and variables. None of them repeats
+    /// a secret.
+    pub fn new(source: Option<Source>, mut list: Vec<Fault>, secrets: &Secrets) -> Faults {
+        for fault in &mut list {
+            fault.message = secrets.mask(std::mem::take(&mut fault.message));
+            fault.hint = fault.hint.take().map(|hint| secrets.mask(hint));
+        }
         list.sort_by_key(|fault| match fault.place {
             Place::File(Range { start, .. }) => (0, start),
             Place::Flag(_) => (1, 0),
             Place::Variable(_) => (2, 0),
             Place::Nowhere => (3, 0),
         });
-        Faults { source, list }
+        Faults { source: source.map(Box::new), list }
     }
 }
 
-/// The line of a file that a fault is about.
+/// The line of a file that a fault is about, as it may be shown.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Excerpt<'a> {
     /// Number of the line, from 1.
     pub line: usize,
-    /// Number of the first faulty character in the line, from 1.
+    /// Number of the first faulty character in the line as it was written, from 1.
     pub column: usize,
     /// The line before the faulty part.
     pub before: &'a str,
@@ -93,7 +104,17 @@ impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Source {
         let text = text.into();
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Source { name: name.into(), text, line_starts }
+        let mut shown = String::with_capacity(text.len());
+        let mut hidden = Vec::new();
+        let mut done = 0;
+        for range in masking::hidden(&text) {
+            shown.push_str(&text[done..range.start]);
+            done = range.end;
+            hidden.push((range, shown.len()));
+            shown.push_str(MASK);
+        }
+        shown.push_str(&text[done..]);
+        Source { name: name.into(), text, line_starts, shown, hidden }
     }
 
     /// The line that `span` starts in. A span outside the text is taken to its nearest character.
@@ -108,9 +129,26 @@ impl Source {
         Excerpt {
             line,
             column: text[line_start..start].chars().count() + 1,
-            before: &text[line_start..start],
-            faulty: &text[start..end],
-            after: text[end..line_end].trim_end_matches('\r'),
+            before: &self.shown[self.shown_from(line_start)..self.shown_from(start)],
+            faulty: &self.shown[self.shown_from(start)..self.shown_to(end)],
+            after: self.shown[self.shown_to(end)..self.shown_to(line_end)].trim_end_matches('\r'),
+        }
+    }
+
+    /// Where what begins here in the content begins in what is shown; a part of a secret counts as all of it.
+    fn shown_from(&self, at: usize) -> usize {
+        match self.hidden[..self.hidden.partition_point(|(range, _)| range.start <= at)].last() {
+            Some((range, mask)) if at < range.end => *mask,
+            Some((range, mask)) => mask + MASK.len() + (at - range.end),
+            None => at,
+        }
+    }
+
+    /// Where what ends here in the content ends in what is shown.
+    fn shown_to(&self, at: usize) -> usize {
+        match self.hidden[..self.hidden.partition_point(|(range, _)| range.start < at)].last() {
+            Some((range, mask)) => mask + MASK.len() + at.saturating_sub(range.end),
+            None => at,
         }
     }
 }
@@ -121,16 +159,30 @@ mod tests {
 
     #[test]
     fn an_excerpt_is_the_line_the_span_starts_in() {
-        let source = Source::new("a.toml", "one\ntwö = 3\r\nfour");
+        let source = Source::new("a.toml", "name\nname = \"ö\"\r\nhost");
         let check = |span: Range<usize>, line, column, before: &str, faulty: &str, after: &str| {
             assert_eq!(source.excerpt(&span), Excerpt { line, column, before, faulty, after }, "{span:?}");
         };
-        check(0..3, 1, 1, "", "one", "");
-        check(4..8, 2, 1, "", "twö", " = 3");
-        check(11..12, 2, 7, "twö = ", "3", "");
-        check(0..99, 1, 1, "", "one", "");
-        check(14..18, 3, 1, "", "four", "");
-        check(99..120, 3, 5, "four", "", "");
-        check(7..7, 2, 3, "tw", "ö", " = 3");
+        check(0..4, 1, 1, "", "name", "");
+        check(5..9, 2, 1, "", "name", " = \"ö\"");
+        check(12..16, 2, 8, "name = ", "\"ö\"", "");
+        check(0..99, 1, 1, "", "name", "");
+        check(18..22, 3, 1, "", "host", "");
+        check(99..120, 3, 5, "host", "", "");
+        check(14..14, 2, 9, "name = \"", "ö", "\"");
+    }
+
+    #[test]
+    fn an_excerpt_shows_no_secret_and_keeps_its_column() {
+        let source = Source::new("a.toml", "url = \"redis://app:ge@heim@db\" # old\nhash = \"geheim\"\n");
+        let check = |span: Range<usize>, column, before: &str, faulty: &str, after: &str| {
+            let excerpt = source.excerpt(&span);
+            let shown = [excerpt.before, excerpt.faulty, excerpt.after];
+            assert_eq!((excerpt.column, shown), (column, [before, faulty, after]), "{span:?}");
+        };
+        check(6..30, 7, "url = ", "\"redis://***@db\"", " # ***");
+        check(20..22, 21, "url = \"redis://", "***", "@db\" # ***");
+        check(44..52, 8, "hash = ", "\"***\"", "");
+        check(47..47, 11, "hash = \"", "***", "\"");
     }
 }

@@ -14,7 +14,8 @@ nothing.
 
 Flags stand over environment variables, those over the file, and the file over the defaults. An empty variable counts
 as not set. A file that is named in the configuration file is relative to it; one that is named by a flag or a variable
-is relative to the working directory. Secrets come from the environment or a file, never from a flag.
+is relative to the working directory. Secrets come from the environment or a file, never from a flag. Faults show
+`***` for whatever in a line may be one: values of keys that are not known, passwords in URLs, headers, comments.
 
 This page is printed by `lifesigns config reference`.
 

@@ -4,6 +4,7 @@ mod checks;
 mod files;
 mod labels;
 mod push;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -161,8 +162,7 @@ fn tokens_are_told_without_repeating_secrets() {
          [[token]]\nname = \"c\"\nhash_file = \"missing\"\nhash_env = \"X\"\nscopes = [\"metrics:read\"]\n"
     )));
     insta::assert_snapshot!(faults);
-    // The only line that shows it is the person's own.
-    assert_eq!(faults.matches("ls_secret").count(), 1);
+    assert!(!faults.contains("ls_secret"));
 }
 
 #[test]

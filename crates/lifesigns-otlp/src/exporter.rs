@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use lifesigns::Lifesigns;
+use lifesigns::{Event, Lifesigns, Subscription};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -18,6 +18,12 @@ use crate::client::{Answer, Client};
 use crate::options::{BadOption, Options};
 use crate::redaction::Redaction;
 use crate::{deadline, encode, retry};
+
+/// From the beginning of one push to that of the next at least, however often lights change.
+const LEAST_BETWEEN: Duration = Duration::from_secs(1);
+
+/// How long a push for a light that has changed waits for others that change in the same moment.
+const CHANGES_TOGETHER: Duration = Duration::from_millis(50);
 
 /// A thread that pushes until it is told to stop, or this is dropped.
 #[derive(Debug)]
@@ -43,7 +49,7 @@ struct Counts {
 }
 
 impl Exporter {
-    /// Starts to push; the first time after one interval.
+    /// Starts to push; the first time after one interval, or when a light changes before that.
     ///
     /// # Errors
     /// When the options cannot be, with a [`BadOption`] inside, or the system gives no thread.
@@ -99,6 +105,14 @@ impl Exporter {
     }
 }
 
+/// The next change of a light; never, once there are none any more.
+async fn next_change(changes: &mut Option<Subscription>) -> Option<Event> {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// How a push has failed: a word that stays the same while it fails in the same way, and what there is to say.
 struct Complaint {
     kind: String,
@@ -130,18 +144,29 @@ struct Pusher {
 
 impl Pusher {
     async fn run(mut self, mut stop: oneshot::Receiver<Instant>) {
+        let mut changes = Some(self.lifesigns.subscribe());
         let mut due = deadline::after(Instant::now(), self.interval);
+        let mut soonest = Instant::now();
         loop {
             let next = self.not_before.map_or(due, |not_before| due.max(not_before));
             let stopped = tokio::select! {
                 () = sleep_until(next) => None,
                 stopped = &mut stop => Some(stopped),
+                changed = next_change(&mut changes) => {
+                    if changed.is_some() {
+                        due = due.min(soonest.max(Instant::now() + CHANGES_TOGETHER));
+                    } else {
+                        changes = None;
+                    }
+                    continue;
+                }
             };
             let stopped = match stopped {
                 Some(stopped) => stopped,
                 None => {
                     // Pushes that were slept through are not made up for.
                     due = deadline::after(due, self.interval).max(Instant::now());
+                    soonest = Instant::now() + LEAST_BETWEEN;
                     tokio::select! {
                         () = self.push(due) => continue,
                         stopped = &mut stop => stopped,

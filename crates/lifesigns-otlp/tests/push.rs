@@ -412,3 +412,32 @@ fn what_a_collector_says_again_of_a_secret_is_not_put_into_the_log() {
     }
     assert!(!log.text().contains("ls_k3y"), "{}", log.text());
 }
+
+#[test]
+fn a_light_that_changes_is_pushed_before_the_interval_is_over() {
+    let receiver = Receiver::start(|_| Answer::ok());
+    let fails = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let told = Arc::clone(&fails);
+    let check = Check::blocking("db", move || {
+        if told.load(std::sync::atomic::Ordering::SeqCst) {
+            Report::fail(FailureKind::Failed, "told to")
+        } else {
+            Report::pass()
+        }
+    });
+    let check = check.every(Duration::from_millis(100)).thresholds(1, 1).critical();
+    let lifesigns = Lifesigns::builder("shop").check(check).start().unwrap();
+    until("a green light", || lifesigns.own().snapshot().verdict.light == Light::Green);
+    let options = options(&receiver).interval(Duration::from_hours(1));
+    let _exporter = Exporter::start(lifesigns, options).unwrap();
+    let light = |push: &Push| match push.metric("lifesigns.light").data.clone().unwrap() {
+        Data::Gauge(gauge) => format!("{:?}", gauge.data_points[0].value),
+        other => panic!("{other:?}"),
+    };
+    let begin = Instant::now();
+    for (failing, expected) in [(true, "Some(AsInt(2))"), (false, "Some(AsInt(0))")] {
+        fails.store(failing, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(light(&receiver.next()), expected);
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(900), "not more often than once in a second");
+}

@@ -32,7 +32,7 @@ const OTLP_KEYS: &[Key] = &[
         .about("File with more headers, one on each line: `authorization: Bearer …`."),
     key("headers_env", Kind::Text, "COLLECTOR_HEADERS")
         .about("Name of an environment variable with more headers: `name=value,name=value`, percent-encoded."),
-    key("interval_seconds", number(1, DAY_SECONDS), "15").default("60").about("From one push to the next."),
+    key("interval_seconds", number(1, DAY_SECONDS), "15").default("60").about("From one push to the next. When a light changes, there is one at once, at most one a second."),
     key("timeout_seconds", number(1, 300), "5")
         .default("10")
         .about("How long one request may take. One that failed is sent again until the next push is due."),

@@ -127,6 +127,8 @@ struct Call<'a> {
     resource: &'a Resource,
     caller: Caller,
     parts: &'a Parts,
+    /// Whether its headers ask for nothing that others do not get as well.
+    has_no_wishes: bool,
     request_id: RequestId,
     /// When it was asked, by the time since the process began.
     elapsed: Duration,
@@ -178,9 +180,10 @@ impl<'a> Call<'a> {
     fn begin(api: &'a Api, resource: &'a Resource, caller: Caller, parts: &'a Parts) -> Call<'a> {
         let state = api.state();
         let elapsed = api.process.time.elapsed();
-        let request_id = request_id(&parts.headers);
+        let has_no_wishes = prepared::has_no_wishes(resource.kind, parts);
+        let request_id = if has_no_wishes { RequestId::new() } else { request_id(&parts.headers) };
         let snapshot = state.snapshot.load_full().at(elapsed);
-        let call = Call { api, state, resource, caller, parts, request_id, elapsed, snapshot };
+        let call = Call { api, state, resource, caller, parts, has_no_wishes, request_id, elapsed, snapshot };
         let counter = match resource.target {
             Target::Forced(_) => &state.forced_requests,
             _ => &state.resource_requests[resource.kind as usize],

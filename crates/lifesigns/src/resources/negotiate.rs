@@ -29,7 +29,9 @@ impl Coding {
 /// Index of the media type among `offers` that the client likes best; among equals the first offer. An `Accept`
 /// that matches none of them, or none at all, gets the first.
 pub(super) fn media_type<const N: usize>(headers: &HeaderMap, offers: &[&str; N]) -> usize {
-    if takes_any_media_type(headers) {
+    let mut values = headers.get_all(ACCEPT).iter();
+    let takes_anything = values.next().is_none_or(|value| value == "*/*") && values.next().is_none();
+    if takes_anything {
         return 0;
     }
     // For each offer what the most specific range says that matches it.
@@ -46,12 +48,6 @@ pub(super) fn media_type<const N: usize>(headers: &HeaderMap, offers: &[&str; N]
         }
     }
     best.0
-}
-
-/// Whether the client has no wishes, as most programs have none.
-pub(super) fn takes_any_media_type(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(ACCEPT).iter();
-    values.next().is_none_or(|value| value == "*/*") && values.next().is_none()
 }
 
 /// The coding that the client likes best; `None` is identity. Codings must be asked for by name.

@@ -34,12 +34,15 @@ pub fn normalize_path(path: &str) -> Cow<'_, str> {
 }
 
 fn is_plain(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    let ends_well = bytes.len() == 1 || bytes.last() != Some(&b'/');
-    bytes.first() == Some(&b'/')
-        && ends_well
-        && !bytes.contains(&b'%')
-        && !bytes.windows(2).any(|pair| pair[0] == b'/' && matches!(pair[1], b'/' | b'.'))
+    let Some(segments) = path.strip_prefix('/') else { return false };
+    let mut before = b'/';
+    for byte in segments.bytes() {
+        if byte == b'%' || (before == b'/' && matches!(byte, b'/' | b'.')) {
+            return false;
+        }
+        before = byte;
+    }
+    segments.is_empty() || before != b'/'
 }
 
 #[cfg(test)]

@@ -21,12 +21,19 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// A new one, of 32 hexadecimal digits.
+    pub(super) fn new() -> RequestId {
+        RequestId(made())
+    }
+}
+
 /// The name that the request brings in `X-Request-Id`, or a new one of 32 hexadecimal digits.
 pub fn request_id(headers: &HeaderMap) -> RequestId {
     let mut values = headers.get_all(X_REQUEST_ID).iter();
     match (values.next(), values.next()) {
         (Some(value), None) if is_request_id(value.as_bytes()) => RequestId(value.clone()),
-        _ => RequestId(made()),
+        _ => RequestId::new(),
     }
 }
 
@@ -34,12 +41,9 @@ fn is_request_id(bytes: &[u8]) -> bool {
     (1..=128).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
 }
 
-/// Bytes of a name that is made here, all of them plain.
-pub(super) const MADE_LENGTH: usize = 32;
-
 fn made() -> HeaderValue {
     let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
-    let mut digits = [0; MADE_LENGTH];
+    let mut digits = [0; 32];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(next_number().to_be_bytes()) {
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }

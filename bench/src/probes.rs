@@ -71,7 +71,11 @@ pub(crate) fn compare(options: &Options) -> Outcome<String> {
 /// CPU time of `HEAD /health/status`.
 fn cost(options: &Options, rate: u32, directory: &Path) -> Outcome<String> {
     let (mut processes, mut subjects) = (Vec::new(), Vec::new());
-    for (name, kind) in [("bare hyper, an empty 200", "bare"), ("the library", "library")] {
+    for (name, kind) in [
+        ("bare hyper, an empty 200", "bare"),
+        ("bare hyper, with the library's headers", "headers"),
+        ("the library", "library"),
+    ] {
         let (process, address) = server(kind, &[], directory)?;
         subjects.push(Subject { name, address, process: processes.len() });
         processes.push(process);

@@ -3,7 +3,8 @@
 use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::Empty;
 use hyper::{
@@ -19,13 +20,14 @@ use tower_layer::Layer;
 
 use crate::{Outcome, USAGE};
 
-/// Serves until the process is ended: `bare`, `library`, `dependent` or `many`, where, and what its checks look at.
+/// Serves until the process is ended: `bare`, `headers`, `library`, `dependent` or `many`, where, and what its checks look at.
 pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<String> {
     let (Some(kind), Some(address)) = (arguments.next(), arguments.next()) else { return Err(USAGE.into()) };
     let address = address.parse()?;
     let dependencies = arguments.map(|address| address.parse()).collect::<Result<Vec<SocketAddr>, _>>()?;
     let lifesigns = match kind.as_str() {
         "bare" => return block_on(serve(address, service_fn(empty))),
+        "headers" => return block_on(serve(address, service_fn(headers))),
         "library" => Lifesigns::builder("bench").start()?,
         "dependent" => dependent(&dependencies)?,
         "many" => many(&dependencies)?,
@@ -75,6 +77,21 @@ fn many(dependencies: &[SocketAddr]) -> Outcome<Lifesigns> {
 /// The least that a server can do.
 async fn empty<B>(_: Request<B>) -> Result<Response<Empty<Bytes>>, Infallible> {
     Ok(Response::new(Empty::new()))
+}
+
+/// The same with the headers of a light: what sending those costs anybody.
+async fn headers<B>(_: Request<B>) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let mut response = Response::new(Empty::new());
+    let headers = response.headers_mut();
+    headers.reserve(6);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("243"));
+    let id = HeaderValue::from_static("3e58c6c595d099fa78861c8d7f97a04d");
+    headers.insert(HeaderName::from_static("x-request-id"), id);
+    Ok(response)
 }
 
 fn block_on(server: impl Future<Output = Outcome<String>>) -> Outcome<String> {

@@ -104,14 +104,10 @@ async fn answer(worker: &Worker, client: &Client, request: Request<Incoming>) ->
         let named = if worker.trust_forwarded { headers::forwarded_for(&parts.headers) } else { None };
         let caller = Caller { peer: named.or(Some(client.peer)), listener: client.listener };
         parts.headers.insert(X_REQUEST_ID, request_id.clone());
-        let mut response = resources::answer(api, resource, caller, Request::from_parts(parts, body)).await;
+        let response = resources::answer(api, resource, caller, Request::from_parts(parts, body)).await;
         if fate.is_some_and(|fate| fate.is_late()) {
             // To the resource, every body that does not come to its end is the same.
             return own(rescue::late_body(&request_id));
-        }
-        if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            // What is left of the body stays unread, so nothing can follow it (RFC 9110 §10.1.1).
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         return own(response);
     }

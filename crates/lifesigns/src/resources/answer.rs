@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING,
+    CONTENT_LENGTH, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -188,6 +188,13 @@ impl Fault {
 impl Call<'_> {
     /// A fault in the form that this resource's consumers know.
     pub(super) fn fault(&self, fault: &Fault) -> Answer {
+        let answer = self.told(fault);
+        // What is left of the body stays unread, so nothing can follow it on a connection of HTTP/1 (RFC 9110 §10.1.1).
+        let ends = fault.status == StatusCode::PAYLOAD_TOO_LARGE && self.parts.version < Version::HTTP_2;
+        if ends { answer.header(CONNECTION, "close") } else { answer }
+    }
+
+    fn told(&self, fault: &Fault) -> Answer {
         match self.resource.kind {
             ResourceKind::Status => {
                 let error = status_error(&fault.message, &self.state.name, self.now().wall);

@@ -1,6 +1,10 @@
 //! NATS: logs in and waits for the answer to a `PING`.
 //!
-//! Three lines and their answers take no client, which would have tasks that outlive a run.
+//! The greeting is read first, over a connection of its own: the client would read one without an end for as long as
+//! it comes, and would tell its password to a server that insists on TLS.
+//!
+//! The client writes two lines at the level `info` for each connection, to the target `async_nats`; a log without them
+//! has a filter such as `async_nats=warn`.
 //!
 //! ```
 //! use lifesigns_checks::{Secret, Server, nats};
@@ -11,14 +15,16 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions};
 use lifesigns::{Check, Report};
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use crate::BadOption;
-use crate::failure::Failure;
-use crate::service::{self, Connection, Endpoint, Protocol, Server};
+use crate::failure::{Failure, text};
+use crate::service::{self, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {
     example: "nats://user@host:4222",
@@ -27,11 +33,11 @@ const PROTOCOL: Protocol = Protocol {
     tls_parameter: None,
 };
 
-/// Of what a server says no more is read, in bytes. Its greeting names all servers of its cluster.
-const LONGEST_TALK: u64 = 64 << 10;
+/// The deadline is not the client's; it wants one, and gets one that is never met.
+const NEVER: Duration = Duration::from_hours(24);
 
-/// Errors that refuse whoever asks, in lower case, as they begin.
-const DENIED: [&str; 3] = ["authorization violation", "user authentication", "account authentication"];
+/// A greeting has no more bytes. It names all servers of its cluster.
+const LONGEST_GREETING: u64 = 64 << 10;
 
 /// Whom to ask.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -59,92 +65,48 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
 }
 
 async fn run(endpoint: Arc<Endpoint>) -> Result<Report, Failure> {
-    // The server greets in the clear, and speaks TLS afterwards.
-    let mut session = Session::over(endpoint.address.connect().await?);
-    let greeting = session.line().await?;
-    let greeting: Value = greeting
-        .strip_prefix("INFO ")
-        .and_then(|greeting| serde_json::from_str(greeting).ok())
-        .ok_or_else(is_no_nats)?;
-    match endpoint.tls.clone() {
-        None if greeting["tls_required"] == true => {
-            Err(Failure::unexpected("it insists on TLS; begin the URL with `tls://`"))
-        }
-        None => session.ask(&endpoint).await,
-        Some(tls) => {
-            let stream = tls.handshake(session.into_stream()).await;
-            Session::over(stream.map_err(|error| Failure::of_tls(&error))?).ask(&endpoint).await
-        }
+    greet(&endpoint).await?;
+    let mut options = ConnectOptions::new()
+        .name("lifesigns")
+        .connection_timeout(NEVER)
+        .max_reconnects(1)
+        .ignore_discovered_servers();
+    options = match (&endpoint.user, &endpoint.password) {
+        (Some(user), _) => options.user_and_password(user.clone(), endpoint.secret().to_owned()),
+        (None, Some(token)) => options.token(token.reveal().to_owned()),
+        (None, None) => options,
+    };
+    if let Some(tls) = &endpoint.tls {
+        options = options.require_tls(true).tls_client_config((*tls.config).clone());
     }
+    // A connection counts as one only when the first PING has been answered.
+    let client = options.connect(endpoint.url()).await.map_err(|error| failure(&error))?;
+    client.drain().await.map_err(|error| Failure::failed(text(&error)))?;
+    Ok(Report::pass())
 }
 
-/// Lines over a connection.
-struct Session<C>(tokio::io::Take<BufReader<C>>);
-
-impl<C: Connection> Session<C> {
-    fn over(stream: C) -> Session<C> {
-        Session(BufReader::new(stream).take(LONGEST_TALK))
+/// Looks whether it is NATS that greets, as this server is to be asked.
+async fn greet(endpoint: &Endpoint) -> Result<(), Failure> {
+    let stream = endpoint.address.connect().await?;
+    let mut greeting = Vec::new();
+    let read = BufReader::new(stream.take(LONGEST_GREETING)).read_until(b'\n', &mut greeting).await;
+    if read.map_err(|error| Failure::of_io(&error))? == 0 {
+        return Err(Failure::closed());
     }
-
-    /// The connection. What has been read and not been looked at is lost: nobody had a right to say it.
-    fn into_stream(self) -> C {
-        self.0.into_inner().into_inner()
+    let greeting = greeting.strip_prefix(b"INFO ").filter(|greeting| greeting.ends_with(b"\r\n"));
+    let greeting: Option<Value> = greeting.and_then(|greeting| serde_json::from_slice(greeting).ok());
+    let greeting = greeting.ok_or_else(|| Failure::unexpected("it does not speak NATS"))?;
+    if greeting["tls_required"] == true && endpoint.tls.is_none() {
+        return Err(Failure::unexpected("it insists on TLS; begin the URL with `tls://`"));
     }
-
-    async fn ask(mut self, endpoint: &Endpoint) -> Result<Report, Failure> {
-        let login = format!("CONNECT {}\r\nPING\r\n", login(endpoint));
-        let stream = self.0.get_mut();
-        stream.write_all(login.as_bytes()).await.map_err(|error| Failure::of_io(&error))?;
-        stream.flush().await.map_err(|error| Failure::of_io(&error))?;
-        loop {
-            let line = self.line().await?;
-            match line.split_once(' ').map_or((&*line, ""), |(word, rest)| (word, rest.trim())) {
-                ("PONG", _) => return Ok(Report::pass()),
-                ("-ERR", what) => return Err(refusal(what.trim_matches('\''))),
-                ("+OK" | "PING" | "INFO", _) => {}
-                _ => return Err(is_no_nats()),
-            }
-        }
-    }
-
-    async fn line(&mut self) -> Result<String, Failure> {
-        let mut line = Vec::new();
-        self.0.read_until(b'\n', &mut line).await.map_err(|error| Failure::of_io(&error))?;
-        if line.is_empty() && self.0.limit() > 0 {
-            return Err(Failure::closed());
-        }
-        let line = String::from_utf8(line).map_err(|_| is_no_nats())?;
-        line.strip_suffix("\r\n").map(str::to_owned).ok_or_else(is_no_nats)
-    }
+    Ok(())
 }
 
-fn login(endpoint: &Endpoint) -> Value {
-    let mut login = json!({
-        "verbose": false,
-        "pedantic": false,
-        "tls_required": endpoint.tls.is_some(),
-        "name": "lifesigns",
-        "lang": "rust",
-        "version": env!("CARGO_PKG_VERSION"),
-    });
-    match (&endpoint.user, &endpoint.password) {
-        (Some(user), _) => {
-            login["user"] = user.as_str().into();
-            login["pass"] = endpoint.secret().into();
-        }
-        (None, Some(token)) => login["auth_token"] = token.reveal().into(),
-        (None, None) => {}
+fn failure(error: &ConnectError) -> Failure {
+    let text = text(error);
+    match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => Failure::denied(text),
+        ConnectErrorKind::Dns => Failure::unreachable(text),
+        _ => Failure::of_sources(error).unwrap_or_else(|| Failure::unexpected(text)),
     }
-    login
-}
-
-fn refusal(what: &str) -> Failure {
-    let message = format!("it says {what}");
-    let lower = what.to_ascii_lowercase();
-    let is_denied = DENIED.iter().any(|denied| lower.starts_with(denied));
-    if is_denied { Failure::denied(message) } else { Failure::failed(message) }
-}
-
-fn is_no_nats() -> Failure {
-    Failure::unexpected("it does not speak NATS")
 }

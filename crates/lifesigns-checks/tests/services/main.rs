@@ -146,8 +146,8 @@ async fn nats_is_followed_through_its_troubles() {
             Server::at(format!("nats://{}", server.address())).password(Secret::new(server.password()));
         let nobody = Server::at(format!("nats://{}", server.address()));
         vec![
-            ("a token", nats_check(token), Some((FailureKind::Denied, "Authorization Violation"))),
-            ("nobody", nats_check(nobody), Some((FailureKind::Denied, "Authorization Violation"))),
+            ("a token", nats_check(token), Some((FailureKind::Denied, "authorization"))),
+            ("nobody", nats_check(nobody), Some((FailureKind::Denied, "authorization"))),
         ]
     };
     play(Kind::Nats, Scenario { check: nats_check, more }).await;

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "a binary exports nothing; `pub` marks what the other modules use")]
 
 mod arguments;
+mod client;
 mod config;
 mod demo;
 mod logging;

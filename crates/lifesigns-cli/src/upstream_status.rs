@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper::{Request, header};
-use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use lifesigns::{Api, ProcessFigures};
 use lifesigns_gateway::Upstream;
@@ -14,14 +11,14 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::client::{self, Failure};
+
 /// How often the API is asked.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A status is a small thing; more bytes are not read.
 const MAX_BYTES: usize = 64 * 1024;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The part of an answer that is looked at. Memory is in MB, uptime in seconds.
 #[derive(Debug, Deserialize)]
@@ -55,30 +52,13 @@ pub async fn report(api: Api, url: Upstream) {
 
 async fn ask(url: &Upstream) -> Result<Status, Failure> {
     let stream = TcpStream::connect((url.host(), url.port())).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let path = if url.base().is_empty() { "/" } else { url.base() };
     let authority = url.to_string();
     let authority = authority.trim_start_matches("http://").trim_end_matches(url.base());
-    let request = Request::get(path)
-        .header(header::HOST, authority)
-        .header(header::ACCEPT, "application/json")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        // A service that is not well says so with 503 and still tells its memory.
-        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await?.to_bytes();
-        Ok(serde_json::from_slice(&body)?)
-    };
-    tokio::pin!(answer);
-    tokio::select! {
-        answer = &mut answer => answer,
-        // The connection may end as soon as it has handed the last byte over.
-        ended = connection => {
-            ended?;
-            answer.await
-        }
-    }
+    let request = Request::get(path).header(header::HOST, authority).body(Full::default())?;
+    // A service that is not well says so with 503 and still tells its memory.
+    let answer = client::exchange(stream, request, MAX_BYTES).await?;
+    Ok(serde_json::from_slice(answer.body())?)
 }
 
 fn figures(status: &Status, now: Timestamp) -> ProcessFigures {

@@ -182,19 +182,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use lifesigns_model::exchange::FailedBy;
-
     use super::*;
-
-    const KEY: SeriesKey = SeriesKey {
-        api: 0,
-        route: 0,
-        client: 0,
-        status: 200,
-        policy: 0,
-        method: 1,
-        failed_by: FailedBy::Nobody,
-    };
 
     fn drained(recorder: &Recorder) -> u64 {
         let mut count = 0;
@@ -212,7 +200,7 @@ mod tests {
                     scope.spawn(|| {
                         for _ in 0..1_000 {
                             recorder.begin(0);
-                            recorder.record(KEY, Instant::now(), &Measurement::default());
+                            recorder.record(SeriesKey::SOME, Instant::now(), &Measurement::default());
                         }
                     })
                 });
@@ -231,16 +219,18 @@ mod tests {
     #[test]
     fn two_recorders_in_one_thread_do_not_mix() {
         let (one, other) = (Recorder::new(1, 10), Recorder::new(1, 10));
-        one.record(KEY, Instant::now(), &Measurement::default());
-        other.record(KEY, Instant::now(), &Measurement::default());
-        other.record(KEY, Instant::now(), &Measurement::default());
+        one.record(SeriesKey::SOME, Instant::now(), &Measurement::default());
+        other.record(SeriesKey::SOME, Instant::now(), &Measurement::default());
+        other.record(SeriesKey::SOME, Instant::now(), &Measurement::default());
         assert_eq!((drained(&one), drained(&other)), (1, 2));
     }
 
     #[test]
     fn what_begins_on_one_thread_may_end_on_another() {
         let recorder = Recorder::new(2, 10);
-        let end = |api| recorder.record(SeriesKey { api, ..KEY }, Instant::now(), &Measurement::default());
+        let end = |api| {
+            recorder.record(SeriesKey { api, ..SeriesKey::SOME }, Instant::now(), &Measurement::default());
+        };
         std::thread::scope(|scope| {
             scope.spawn(|| [0, 1, 1].map(|api| recorder.begin(api))).join().unwrap();
         });

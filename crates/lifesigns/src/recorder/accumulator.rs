@@ -20,6 +20,19 @@ pub(crate) struct SeriesKey {
     pub(crate) failed_by: FailedBy,
 }
 
+#[cfg(test)]
+impl SeriesKey {
+    pub(crate) const SOME: SeriesKey = SeriesKey {
+        api: 0,
+        route: 0,
+        client: 0,
+        status: 200,
+        policy: 0,
+        method: 1,
+        failed_by: FailedBy::Nobody,
+    };
+}
+
 /// Counts by series, for one thread. Flat slots; a slot holds one minute, and what it held before goes to `past`.
 #[derive(Debug, Default)]
 pub(crate) struct Accumulator {
@@ -112,7 +125,7 @@ mod tests {
     use super::*;
 
     fn key(route: u16, status: u16) -> SeriesKey {
-        SeriesKey { api: 0, route, client: 0, status, policy: 0, method: 0, failed_by: FailedBy::Nobody }
+        SeriesKey { route, status, ..SeriesKey::SOME }
     }
 
     fn drained(accumulator: &mut Accumulator) -> Vec<(u16, i64, u64)> {

@@ -84,21 +84,10 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use lifesigns_model::exchange::FailedBy;
-
     use super::*;
 
     fn ended(at_micros: i64) -> Ended {
-        let key = SeriesKey {
-            api: 0,
-            route: 0,
-            client: 0,
-            status: 200,
-            policy: 0,
-            method: 1,
-            failed_by: FailedBy::Nobody,
-        };
-        Ended { key, at_micros, measured: Measurement::default() }
+        Ended { key: SeriesKey::SOME, at_micros, measured: Measurement::default() }
     }
 
     fn times(recent: &Recent) -> Vec<i64> {

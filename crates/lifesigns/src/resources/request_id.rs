@@ -41,11 +41,22 @@ fn is_request_id(bytes: &[u8]) -> bool {
     (1..=128).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
 }
 
+/// Each byte in two digits.
+const HEXADECIMAL: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut all = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        all[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    all
+};
+
 fn made() -> HeaderValue {
-    let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
     let mut digits = [0; 32];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(next_number().to_be_bytes()) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        pair.copy_from_slice(&HEXADECIMAL[usize::from(byte)]);
     }
     HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }

@@ -6,18 +6,15 @@ use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER,
-};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::client::{self, Failure};
 use crate::printer::Problem;
 use crate::query::arguments::Place;
 use crate::query::question::Question;
@@ -33,8 +30,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const MAX_BYTES: usize = 64 << 20;
 /// No token has so many bytes.
 const MAX_TOKEN_BYTES: u64 = 8192;
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// A gateway, or an API with the library.
 #[derive(Debug)]
@@ -60,13 +55,13 @@ impl Gateway {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| Problem::new("nothing can be sent from here").because(&error))?;
-        let (status, headers, body) = runtime
+        let response = runtime
             .block_on(self.exchange(question.body.to_string()))
             .map_err(|error| self.unreachable(&*error))?;
-        let answer = serde_json::from_slice::<Value>(&body).ok();
+        let answer = serde_json::from_slice::<Value>(response.body()).ok();
         match answer {
-            Some(answer) if status == StatusCode::OK && answer["success"] == true => Ok(answer),
-            answer => Err(self.refused(question, status, &headers, answer.as_ref())),
+            Some(answer) if response.status() == StatusCode::OK && answer["success"] == true => Ok(answer),
+            answer => Err(self.refused(question, response.status(), response.headers(), answer.as_ref())),
         }
     }
 
@@ -74,7 +69,7 @@ impl Gateway {
         self.url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
     }
 
-    async fn exchange(&self, body: String) -> Result<(StatusCode, HeaderMap, Bytes), Error> {
+    async fn exchange(&self, body: String) -> Result<Response<Bytes>, Failure> {
         let connecting = TcpStream::connect((self.host(), self.url.port_u16().unwrap_or(80)));
         let late = |_| format!("no connection within {} s", CONNECT_PATIENCE.as_secs());
         let stream = timeout(CONNECT_PATIENCE, connecting).await.map_err(late)??;
@@ -82,36 +77,16 @@ impl Gateway {
         timeout(PATIENCE, self.exchange_over(stream, body)).await.map_err(late)?
     }
 
-    async fn exchange_over(
-        &self,
-        stream: TcpStream,
-        body: String,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), Error> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    async fn exchange_over(&self, stream: TcpStream, body: String) -> Result<Response<Bytes>, Failure> {
         let authority = self.url.authority().map_or("", |authority| authority.as_str());
         let mut request = Request::post(&self.path)
             .header(HOST, authority)
-            .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/json")
-            .header(CONNECTION, "close")
             .body(Full::new(Bytes::from(body)))?;
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        let answer = async {
-            let (head, body) = sender.send_request(request).await?.into_parts();
-            let body = Limited::new(body, MAX_BYTES).collect().await?.to_bytes();
-            Ok((head.status, head.headers, body))
-        };
-        tokio::pin!(answer);
-        tokio::select! {
-            answer = &mut answer => answer,
-            // The connection may end as soon as it has handed the last byte over.
-            ended = connection => {
-                ended?;
-                answer.await
-            }
-        }
+        client::exchange(stream, request, MAX_BYTES).await
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Problem {

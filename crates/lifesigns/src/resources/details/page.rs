@@ -153,8 +153,7 @@ fn over_time(page: &mut String, figures: &Figures) {
     let buckets = &figures.buckets;
     let _ = write!(
         page,
-        "<section><h2>Requests by status</h2>{}{}</div><ul class=\"legend\">",
-        region("Chart of requests by status"),
+        "<section><h2>Requests by status</h2>{}<ul class=\"legend\">",
         chart::requests(buckets, figures.interval_minutes)
     );
     for (class, name, style) in CLASSES {
@@ -175,12 +174,8 @@ fn over_time(page: &mut String, figures: &Figures) {
     });
     let names: Vec<&str> = ["Time (UTC)"].into_iter().chain(CLASSES.map(|(_, name, _)| name)).collect();
     folded(page, "Requests by status as a table", &names, rows);
-    let _ = write!(
-        page,
-        "</section><section><h2>Latency</h2>{}{}</div><ul class=\"legend\">",
-        region("Chart of latency"),
-        chart::latency(buckets)
-    );
+    let _ =
+        write!(page, "</section><section><h2>Latency</h2>{}<ul class=\"legend\">", chart::latency(buckets));
     for (name, _) in PERCENTILES {
         let sample = format!("<polyline class=\"{name}\" points=\"0,4 16,4\"/>");
         let _ = write!(page, "<li><svg viewBox=\"0 0 16 8\" aria-hidden=\"true\">{sample}</svg>{name}</li>");

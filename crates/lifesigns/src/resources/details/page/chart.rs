@@ -8,10 +8,10 @@ use jiff::tz::TimeZone;
 use super::figures::Bucket;
 
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 220.0;
+const HEIGHT: f64 = 228.0;
 const LEFT: f64 = 72.0;
 const RIGHT: f64 = 8.0;
-const TOP: f64 = 10.0;
+const TOP: f64 = 18.0;
 const BOTTOM: f64 = 26.0;
 /// Times that are written under a chart.
 const TIMES: usize = 6;

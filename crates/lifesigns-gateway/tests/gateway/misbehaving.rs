@@ -285,21 +285,22 @@ fn what_it_says_behind_an_answer_reaches_nobody() {
 
 #[test]
 fn what_it_says_between_two_requests_reaches_nobody() {
-    let upstream = Upstream::new(|connection| {
+    let (said, has_said) = std::sync::mpsc::channel();
+    let upstream = Upstream::new(move |connection| {
         connection.request()?;
         connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")?;
         if connection.number == 0 {
             connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")?;
+            said.send(()).expect("the test waits for this");
         }
         connection.wait_for_end()
     });
-    // The clock of the gateway finds out by itself, before the next request.
-    let gateway = Running::with(vec![route("polls", upstream.address)], |config| {
-        config.timeouts.expect_continue = std::time::Duration::from_millis(20);
-        config.workers = 1.try_into().ok();
-    });
+    let gateway =
+        Running::with(vec![route("polls", upstream.address)], |config| config.workers = 1.try_into().ok());
     let mut client = gateway.connect();
     assert_eq!(client.get("/").text(), "ok");
+    // Said later than the next request, it could not be told from the answer to that.
+    has_said.recv().expect("the upstream has said what nobody asked for");
     let mut other = gateway.connect();
     assert_eq!(other.get("/").text(), "ok");
     assert_eq!(upstream.connections(), 2);

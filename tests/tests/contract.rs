@@ -82,12 +82,12 @@ fn library(checks: impl IntoIterator<Item = Check>) -> SocketAddr {
             language: Some("rust 1.89".into()),
             ..Identity::default()
         })
-        .token(Token {
-            name: "environment".into(),
-            hash: TokenHash::of(TOKEN),
-            scopes: vec![Scope::AnalyticsRead, Scope::HealthDetails, Scope::MetricsRead],
-        })
-        .token(Token { name: "writer".into(), hash: TokenHash::of(WRITER), scopes: vec![Scope::HealthWrite] })
+        .token(Token::new(
+            "environment",
+            TokenHash::of(TOKEN),
+            [Scope::AnalyticsRead, Scope::HealthDetails, Scope::MetricsRead],
+        ))
+        .token(Token::new("writer", TokenHash::of(WRITER), [Scope::HealthWrite]))
         .store(Arc::new(MemoryStore::new(Retention::default())));
     let lifesigns = checks.into_iter().fold(builder, Builder::check).start().unwrap();
     serve(api().layer(lifesigns.layer()))
@@ -196,7 +196,7 @@ fn questions() -> Vec<Request> {
     ] {
         questions.push(Request::get(&format!("/health/details?{query}")).bearer(TOKEN));
     }
-    let target = "/analytics/1.0/9013a01d871/environments/d1a3a5/query";
+    let target = "/analytics/1.0/9013a01d871/environments/test/query";
     for body in [
         json!({"aggregators": [{"dimension": "status_code"}, {"dimension": "resource_path"}], "duration": "1d"}),
         json!({"aggregators": [{"time_interval": 1440, "aggregators": [{"dimension": "failed_by"}]}]}),
@@ -209,7 +209,7 @@ fn questions() -> Vec<Request> {
     questions.push(Request::new("POST", target).bearer(TOKEN).body("{"));
     questions.push(Request::new("POST", target).bearer(TOKEN).body(" ".repeat(70_000)));
     questions.push(Request::get(target).bearer(TOKEN));
-    let events = "/analytics/1.0/9013a01d871/environments/d1a3a5/events";
+    let events = "/analytics/1.0/9013a01d871/environments/test/events";
     // Nothing is ever answered with this status: what has ended has a time, which differs.
     for query in ["status_code=299", "status_code=299&format=csv", "format=xml", "limit=0", "colour=red"] {
         questions.push(Request::get(&format!("{events}?{query}")).bearer(TOKEN));
@@ -217,6 +217,9 @@ fn questions() -> Vec<Request> {
     for method in ["GET", "POST", "OPTIONS"] {
         questions.push(Request::new(method, events));
     }
+    let elsewhere = "/analytics/1.0/9013a01d871/environments/d1a3a5";
+    questions.push(Request::post_json(&format!("{elsewhere}/query"), &json!({})).bearer(TOKEN));
+    questions.push(Request::get(&format!("{elsewhere}/events")).bearer(TOKEN));
     questions.push(Request::new("DELETE", events).bearer(TOKEN));
     questions.push(Request::get("/metrics"));
     for path in ["/health/maintenance", "/health/./m%61intenance/"] {

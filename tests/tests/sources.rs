@@ -241,7 +241,7 @@ fn the_analytics_query_counts_by_hour_and_status() {
     });
     let file = world.folder.path().join("query.json");
     fs::write(&file, body.to_string()).unwrap();
-    let url = format!("{}/analytics/1.0/9013a01d871/environments/d1a3a5/query", world.base);
+    let url = format!("{}/analytics/1.0/9013a01d871/environments/sandbox-uk/query", world.base);
     let data = format!("@{}", file.display());
     let answer = curl(&[
         "--location",

@@ -1,14 +1,20 @@
-//! Who may see what: static bearer tokens with scopes.
+//! Who may see what: static bearer tokens with scopes, and tokens that an [`Authority`] knows.
 //!
-//! Without tokens every protected resource stays closed.
+//! Without either every protected resource stays closed.
+
+mod attempts;
+mod authority;
+mod token;
 
 use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+
+pub(crate) use self::attempts::{App, Attempts};
+pub use self::authority::{Authority, IssueError, IssueRequest, IssuedToken, Pending, Refusal};
+pub use self::token::{BadTokenHash, Token, TokenHash};
 
 /// What a token allows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -58,73 +64,24 @@ impl fmt::Display for Scope {
     }
 }
 
-/// SHA-256 of a bearer token, written `sha256:` and 64 hexadecimal digits. Enough for tokens made of random bytes,
-/// as `lifesigns token new` makes them; not meant for passwords.
-///
-/// ```
-/// use lifesigns::TokenHash;
-/// let hash = TokenHash::of("ls_example");
-/// assert_eq!(hash.to_string().parse(), Ok(hash));
-/// ```
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub struct TokenHash([u8; 32]);
-
-impl TokenHash {
-    /// The hash of this token.
-    pub fn of(token: &str) -> TokenHash {
-        TokenHash(Sha256::digest(token.as_bytes()).into())
-    }
-}
-
-impl fmt::Display for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenHash(…)")
-    }
-}
-
-impl FromStr for TokenHash {
-    type Err = BadTokenHash;
-
-    fn from_str(text: &str) -> Result<TokenHash, BadTokenHash> {
-        let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64 && digits.is_ascii());
-        let mut hash = [0; 32];
-        for (byte, pair) in hash.iter_mut().zip(digits.ok_or(BadTokenHash)?.as_bytes().chunks(2)) {
-            let high = char::from(pair[0]).to_digit(16).ok_or(BadTokenHash)?;
-            let low = char::from(pair[1]).to_digit(16).ok_or(BadTokenHash)?;
-            *byte = (high * 16 + low) as u8;
-        }
-        Ok(TokenHash(hash))
-    }
-}
-
-/// The text is no token hash.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct BadTokenHash;
-
-impl fmt::Display for BadTokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a token hash is `sha256:` and 64 hexadecimal digits, as `lifesigns token new` prints it")
-    }
-}
-
-impl std::error::Error for BadTokenHash {}
-
-/// A bearer token that is known by its hash.
-#[derive(Clone, Debug)]
-pub struct Token {
-    /// Name of whoever holds it, for logs and limits.
+/// What whoever holds a credential may do.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Grant {
+    /// Name of the holder, for logs and limits.
     pub name: String,
-    /// Hash of the token.
-    pub hash: TokenHash,
     /// What it allows.
     pub scopes: Vec<Scope>,
+    /// Organizations whose analytics may be seen; `None`: that of the process.
+    pub organizations: Option<Vec<String>>,
+    /// Environments whose analytics may be seen; `None`: that of the process.
+    pub environments: Option<Vec<String>>,
+}
+
+impl Grant {
+    /// Whether it allows this.
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
 }
 
 /// Why a caller is not let in, in the terms of RFC 6750 §3.1.
@@ -136,103 +93,187 @@ pub(crate) enum Denied {
     Unreadable,
     /// The token is not known: 401 `invalid_token`.
     Unknown,
+    /// It cannot be told whether the token is good: 503, since neither the token nor the request need be at fault.
+    Unchecked,
     /// The token does not allow this: 403 `insufficient_scope`.
     NotAllowed(Scope),
+    /// The token does not open this organization: 403 `insufficient_scope`.
+    OtherOrganization,
+    /// The token does not open this environment: 403 `insufficient_scope`.
+    OtherEnvironment,
 }
 
-/// The tokens that are known.
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Denied {
+        match refusal {
+            Refusal::Unknown => Denied::Unknown,
+            Refusal::KeyMissing | Refusal::Unchecked => Denied::Unchecked,
+        }
+    }
+}
+
+/// Everyone who is let in.
 #[derive(Debug)]
 pub(crate) struct Access {
     tokens: Vec<Token>,
+    authority: Option<Arc<dyn Authority>>,
+    pub(crate) attempts: Attempts,
 }
 
 impl Access {
-    pub(crate) fn new(tokens: Vec<Token>) -> Access {
-        Access { tokens }
+    pub(crate) fn new(
+        tokens: Vec<Token>,
+        authority: Option<Arc<dyn Authority>>,
+        failed_attempts_per_minute: u32,
+    ) -> Access {
+        Access { tokens, authority, attempts: Attempts::new(failed_attempts_per_minute) }
     }
 
-    /// The token that the request carries, if it allows `scope`.
-    pub(crate) fn check(&self, headers: &HeaderMap, scope: Scope) -> Result<&Token, Denied> {
-        let token = self.token(headers)?;
-        if token.scopes.contains(&scope) { Ok(token) } else { Err(Denied::NotAllowed(scope)) }
+    /// Who issues tokens to apps, if anybody does.
+    pub(crate) fn issuer(&self) -> Option<&dyn Authority> {
+        self.authority.as_deref().filter(|authority| authority.has_apps())
     }
 
-    /// The token that the request carries, whatever it allows.
-    pub(crate) fn token(&self, headers: &HeaderMap) -> Result<&Token, Denied> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let value = values.next().ok_or(Denied::Missing)?;
-        if values.next().is_some() {
-            return Err(Denied::Unreadable);
-        }
-        let value = value.to_str().map_err(|_| Denied::Unreadable)?;
-        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            // Credentials of another scheme are no credentials for us.
-            return Err(Denied::Missing);
-        }
-        let token = token.trim_matches(' ');
-        if token.is_empty() || token.contains([' ', ',']) {
-            return Err(Denied::Unreadable);
-        }
-        let hash = TokenHash::of(token);
-        // Every token is compared, so that the time tells nothing about which one was near.
-        let mut found = None;
-        for known in &self.tokens {
-            if bool::from(known.hash.0.ct_eq(&hash.0)) {
-                found = Some(known);
+    /// What the token that the request carries grants, as far as that is known at once.
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<Arc<Grant>, Denied> {
+        Ok(self.grant(bearer(headers)?)?)
+    }
+
+    /// As [`Access::check`], after the key of a token has been looked for where it was missing.
+    pub(crate) async fn check_patiently(&self, headers: &HeaderMap) -> Result<Arc<Grant>, Denied> {
+        let token = bearer(headers)?;
+        let found = self.grant(token);
+        match &self.authority {
+            Some(authority) if found == Err(Refusal::KeyMissing) => {
+                authority.look_for_key(token).await;
+                Ok(self.grant(token)?)
             }
+            _ => Ok(found?),
         }
-        found.ok_or(Denied::Unknown)
     }
+
+    fn grant(&self, token: &str) -> Result<Arc<Grant>, Refusal> {
+        if let Some(grant) = token::find(&self.tokens, token) {
+            return Ok(grant);
+        }
+        self.authority.as_ref().map_or(Err(Refusal::Unknown), |authority| authority.check(token))
+    }
+}
+
+/// The bearer token of a request. It is taken from the header alone: queries end in logs and histories, and a form's body
+/// is not for these resources (RFC 6750 §2).
+fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Denied::Missing)?;
+    if values.next().is_some() {
+        return Err(Denied::Unreadable);
+    }
+    let value = value.to_str().map_err(|_| Denied::Unreadable)?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        // Credentials of another scheme are no credentials for us.
+        return Err(Denied::Missing);
+    }
+    let token = token.trim_matches(' ');
+    if token.is_empty() || token.contains([' ', ',']) { Err(Denied::Unreadable) } else { Ok(token) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn access() -> Access {
-        Access::new(vec![
-            Token { name: "ops".into(), hash: TokenHash::of("ls_ops"), scopes: vec![Scope::AnalyticsRead] },
-            Token { name: "idle".into(), hash: TokenHash::of("ls_idle"), scopes: vec![] },
-        ])
+    /// Knows one token at once, and another one as soon as its key has been looked for.
+    #[derive(Debug, Default)]
+    struct Elsewhere {
+        has_looked: std::sync::atomic::AtomicBool,
     }
 
-    fn check(authorization: &[&str], expected: Result<&str, Denied>) {
+    impl Authority for Elsewhere {
+        fn check(&self, token: &str) -> Result<Arc<Grant>, Refusal> {
+            let grant = Grant { name: token.to_owned(), ..Grant::default() };
+            match token {
+                "a.b.c" => Ok(Arc::new(grant)),
+                "new.b.c" if self.has_looked.load(std::sync::atomic::Ordering::Relaxed) => {
+                    Ok(Arc::new(grant))
+                }
+                "new.b.c" => Err(Refusal::KeyMissing),
+                "down.b.c" => Err(Refusal::Unchecked),
+                _ => Err(Refusal::Unknown),
+            }
+        }
+
+        fn look_for_key<'a>(&'a self, _token: &'a str) -> Pending<'a, ()> {
+            self.has_looked.store(true, std::sync::atomic::Ordering::Relaxed);
+            Box::pin(std::future::ready(()))
+        }
+
+        fn has_apps(&self) -> bool {
+            false
+        }
+
+        fn knows_app(&self, _client_id: &str) -> bool {
+            false
+        }
+
+        fn issue(&self, _request: IssueRequest) -> Pending<'_, Result<IssuedToken, IssueError>> {
+            Box::pin(std::future::ready(Err(IssueError::InvalidClient)))
+        }
+    }
+
+    fn access() -> Access {
+        let token = |name: &str| Token::new(name, TokenHash::of(&format!("ls_{name}")), []);
+        Access::new(vec![token("ops"), token("idle")], Some(Arc::new(Elsewhere::default())), 10)
+    }
+
+    fn headers(authorization: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in authorization {
             headers.append(AUTHORIZATION, value.parse().unwrap());
         }
-        let access = access();
-        let found = access.check(&headers, Scope::AnalyticsRead).map(|token| token.name.as_str());
+        headers
+    }
+
+    fn check(authorization: &[&str], expected: Result<&str, Denied>) {
+        let found = access().check(&headers(authorization));
+        let found = found.as_ref().map(|grant| grant.name.as_str()).map_err(|denied| *denied);
         assert_eq!(found, expected, "{authorization:?}");
     }
 
     #[test]
-    fn only_a_known_token_with_the_scope_is_let_in() {
+    fn only_one_known_token_in_one_header_is_let_in() {
         check(&["Bearer ls_ops"], Ok("ops"));
-        check(&["bearer   ls_ops "], Ok("ops"));
+        check(&["bearer   ls_idle "], Ok("idle"));
         check(&[], Err(Denied::Missing));
         check(&["Basic bHNfb3Bz"], Err(Denied::Missing));
         check(&["Bearer"], Err(Denied::Unreadable));
         check(&["Bearer ls_ops, ls_ops"], Err(Denied::Unreadable));
         check(&["Bearer ls_ops", "Bearer ls_ops"], Err(Denied::Unreadable));
         check(&["Bearer ls_op"], Err(Denied::Unknown));
-        check(&["Bearer ls_idle"], Err(Denied::NotAllowed(Scope::AnalyticsRead)));
+    }
+
+    #[test]
+    fn who_is_no_holder_of_a_static_token_is_asked_of_the_authority() {
+        check(&["Bearer a.b.c"], Ok("a.b.c"));
+        check(&["Bearer b.b.c"], Err(Denied::Unknown));
+        check(&["Bearer down.b.c"], Err(Denied::Unchecked));
+        check(&["Bearer new.b.c"], Err(Denied::Unchecked));
+    }
+
+    #[tokio::test]
+    async fn a_missing_key_is_looked_for_once() {
+        let access = access();
+        let name = async |token: &str| {
+            let found = access.check_patiently(&headers(&[&format!("Bearer {token}")])).await;
+            found.map(|grant| grant.name.clone())
+        };
+        assert_eq!(name("new.b.c").await.as_deref(), Ok("new.b.c"));
+        assert_eq!(name("down.b.c").await, Err(Denied::Unchecked));
+        assert_eq!(name("ls_ops").await.as_deref(), Ok("ops"));
     }
 
     #[test]
     fn without_tokens_nobody_is_let_in() {
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, "Bearer ls_ops".parse().unwrap());
-        assert!(matches!(Access::new(vec![]).check(&headers, Scope::AnalyticsRead), Err(Denied::Unknown)));
-    }
-
-    #[test]
-    fn a_hash_is_read_back_or_refused() {
-        let hash = TokenHash::of("x");
-        assert_eq!(hash.to_string().to_uppercase().replace("SHA256", "sha256").parse(), Ok(hash));
-        for text in ["", "sha256:", "sha256:zz", &"0".repeat(64), &format!("sha256:{}é", "0".repeat(62))] {
-            assert_eq!(text.parse::<TokenHash>(), Err(BadTokenHash), "{text}");
-        }
+        let access = Access::new(vec![], None, 10);
+        assert_eq!(access.check(&headers(&["Bearer ls_ops"])), Err(Denied::Unknown));
     }
 }

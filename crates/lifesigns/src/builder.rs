@@ -16,7 +16,7 @@ use lifesigns_model::store::RollupStore;
 use lifesigns_model::verdict::Thresholds;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::access::{Scope, Token, TokenHash};
+use crate::access::{Authority, Scope, Token, TokenHash};
 use crate::checks::Check;
 use crate::checks::slot::Slot;
 use crate::limit::Limiter;
@@ -77,6 +77,8 @@ pub struct Builder {
     pub(crate) instance: String,
     pub(crate) organization: Option<String>,
     pub(crate) tokens: Vec<Token>,
+    pub(crate) authority: Option<Arc<dyn Authority>>,
+    pub(crate) failed_attempts_per_minute: u32,
     pub(crate) store: Option<StoreHandle>,
     pub(crate) max_series: usize,
     pub(crate) ready: bool,
@@ -92,6 +94,8 @@ impl Builder {
             instance: default_instance(),
             organization: None,
             tokens: Vec::new(),
+            authority: None,
+            failed_attempts_per_minute: 10,
             store: None,
             max_series: 10_000,
             ready: true,
@@ -166,6 +170,21 @@ impl Builder {
         self
     }
 
+    /// Who is asked about bearer tokens that are no static ones, and for tokens at `/oauth2/token`.
+    #[must_use]
+    pub fn authority(mut self, authority: Arc<dyn Authority>) -> Builder {
+        self.authority = Some(authority);
+        self
+    }
+
+    /// How many failed attempts to get in a client has in a minute, at least 1. Past it, an app has to wait before its
+    /// secret is looked at, and a token that is not known is answered with 429. Default 10.
+    #[must_use]
+    pub fn failed_attempts_per_minute(mut self, failed_attempts_per_minute: u32) -> Builder {
+        self.failed_attempts_per_minute = failed_attempts_per_minute.max(1);
+        self
+    }
+
     /// Name of this process among others that serve the same API; the label `instance`. Default: the host's name.
     #[must_use]
     pub fn instance(mut self, instance: &str) -> Builder {
@@ -235,8 +254,8 @@ impl Builder {
                 .trim()
                 .parse()
                 .map_err(|_| BadVariable("LIFESIGNS_TOKEN_HASH", "`sha256:` and 64 hexadecimal digits"))?;
-            let scopes = vec![Scope::AnalyticsRead, Scope::HealthDetails, Scope::MetricsRead];
-            self.tokens.push(Token { name: "environment".to_owned(), hash, scopes });
+            let scopes = [Scope::AnalyticsRead, Scope::HealthDetails, Scope::MetricsRead];
+            self.tokens.push(Token::new("environment", hash, scopes));
         }
         Ok(self)
     }
@@ -286,9 +305,12 @@ impl Builder {
         let settings = api.settings.clone();
         let has_store = self.store.is_some();
         let reads_store = |kind| matches!(kind, ResourceKind::HealthDetails | ResourceKind::Analytics);
-        let enabled = ResourceKind::ALL
-            .into_iter()
-            .filter(|kind| settings.resource(*kind).enabled && (has_store || !reads_store(*kind)));
+        let has_apps = self.authority.as_ref().is_some_and(|authority| authority.has_apps());
+        let enabled = ResourceKind::ALL.into_iter().filter(|kind| {
+            settings.resource(*kind).enabled
+                && (has_store || !reads_store(*kind))
+                && (has_apps || *kind != ResourceKind::Token)
+        });
         let paths: FxHashMap<_, _> = enabled
             .map(|kind| (format!("{}{}", settings.prefix, settings.resource(kind).path), kind))
             .collect();

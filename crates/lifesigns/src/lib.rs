@@ -23,6 +23,7 @@
 //! | `/health/details` | requests by status over time, latency, top apps; takes a token and a store |
 //! | `/analytics/1.0/…/query` | any question about the traffic; takes a token and a store |
 //! | `/metrics` | Prometheus and OpenMetrics; takes a token |
+//! | `/oauth2/token` | tokens for apps; takes an [`Authority`] that knows some |
 //!
 //! What it does *not* do: it makes no HTTP connection and knows no SQL. It starts one thread, and two more where there are
 //! checks, which sleep nearly all the time. A request for a cheap resource touches nothing but a snapshot in memory.
@@ -56,7 +57,10 @@ pub use lifesigns_model::check::{CheckPolicy, FailureKind, Report};
 pub use lifesigns_model::identity::{Identity, IdentityField};
 pub use lifesigns_model::objective::{Objective, ObjectiveReport};
 
-pub use self::access::{BadTokenHash, Scope, Token, TokenHash};
+pub use self::access::{
+    Authority, BadTokenHash, Grant, IssueError, IssueRequest, IssuedToken, Pending, Refusal, Scope, Token,
+    TokenHash,
+};
 pub use self::builder::{ApiOptions, BadCheck, BadVariable, Builder, IDENTITY_VARIABLES};
 pub use self::checks::{Check, CheckSnapshot, RunCounts};
 pub use self::layer::{HealthLayer, HealthService, ServiceBody, ServiceFuture};

@@ -62,6 +62,21 @@ impl<K: Eq + Hash> Limiter<K> {
         if allowed {
             window.used += 1;
         }
+        self.allowance(*window, now, allowed)
+    }
+
+    /// What a request of `client` at `now` would be told, without counting it.
+    pub(crate) fn look(&self, client: K, now: Instant) -> Allowance {
+        let clients = lock(&self.clients);
+        let own = clients.get(&Some(client));
+        let shared = || clients.get(&None).filter(|_| clients.len() > MAX_CLIENTS);
+        let window =
+            own.or_else(shared).filter(|window| now.saturating_duration_since(window.began) < WINDOW);
+        let window = window.copied().unwrap_or(Window { began: now, used: 0 });
+        self.allowance(window, now, window.used < self.quota)
+    }
+
+    fn allowance(&self, window: Window, now: Instant, allowed: bool) -> Allowance {
         let left = WINDOW.saturating_sub(now.saturating_duration_since(window.began));
         Allowance {
             quota: self.quota,
@@ -89,12 +104,23 @@ mod tests {
     }
 
     #[test]
+    fn looking_counts_nothing_and_tells_what_counting_would() {
+        let limiter = Limiter::new(1);
+        let now = Instant::now();
+        assert!(limiter.look("a", now).allowed && limiter.look("a", now).allowed);
+        assert!(limiter.take("a", now).allowed);
+        assert!(!limiter.look("a", now + Duration::from_secs(59)).allowed);
+        assert!(limiter.look("b", now).allowed && limiter.look("a", now + WINDOW).allowed);
+    }
+
+    #[test]
     fn a_crowd_of_clients_shares_one_quota_instead_of_filling_the_memory() {
         let limiter = Limiter::new(1);
         let now = Instant::now();
         let allowed = (0..MAX_CLIENTS + 100).filter(|client| limiter.take(*client, now).allowed).count();
         assert_eq!(allowed, MAX_CLIENTS + 1);
         assert_eq!(lock(&limiter.clients).len(), MAX_CLIENTS + 1);
+        assert!(!limiter.look(MAX_CLIENTS + 200, now).allowed);
         assert!(limiter.take(MAX_CLIENTS + 200, now + WINDOW).allowed);
         assert_eq!(lock(&limiter.clients).len(), 1);
     }

@@ -183,6 +183,11 @@ impl Process {
         self.phase.fetch_max(number, Ordering::AcqRel);
     }
 
+    /// The environment that the process runs in, where it is known.
+    pub(crate) fn environment(&self) -> Option<&str> {
+        self.apis[self.own].identity.environment.as_deref()
+    }
+
     /// As [`Lifesigns::shared_resource`].
     pub(crate) fn shared_resource(&self, normalized_path: &str, listener: Listener) -> Option<Resource> {
         Resource::find(&self.apis[self.own], normalized_path, listener, true)
@@ -249,7 +254,7 @@ impl Process {
             started: Timestamp::now(),
             recorder,
             policies: Labels::new(100),
-            access: Access::new(builder.tokens),
+            access: Access::new(builder.tokens, builder.authority, builder.failed_attempts_per_minute),
             store: builder.store,
             stop: Arc::default(),
             readers: Arc::new(Semaphore::new(CONCURRENT_READERS)),

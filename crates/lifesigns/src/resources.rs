@@ -22,10 +22,11 @@ mod probes;
 mod reading;
 mod request_id;
 mod status;
+mod token;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,7 +39,7 @@ use jiff::Timestamp;
 use lifesigns_model::moment::Moment;
 
 use self::answer::{Answer, Fault};
-use crate::access::{Denied, Scope, Token};
+use crate::access::{Denied, Grant, Scope};
 use crate::limit::Allowance;
 use crate::process::{Api, ApiState, Client};
 use crate::settings::{Listener, ResourceKind};
@@ -46,6 +47,9 @@ use crate::snapshot::Snapshot;
 
 pub use self::path::normalize_path;
 pub use self::request_id::{RequestId, is_trace_parent, request_id};
+
+/// When a token whose issuer cannot be asked for its keys is worth another try, in seconds.
+const UNCHECKED_RETRY_AFTER: &str = "5";
 
 /// A health resource that a path leads to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -60,10 +64,10 @@ enum Target {
     Whole,
     /// `/health/status/{code}`
     Forced(String),
-    /// What is asked of an organisation's analytics. The environment in the path is not looked at: one process has
-    /// only one.
+    /// What is asked of the analytics of an organization's environment.
     Analytics {
         organization: String,
+        environment: String,
         question: Question,
     },
 }
@@ -102,12 +106,13 @@ fn find_by_path(api: &ApiState, path: &str) -> Option<Resource> {
         _ => return None,
     };
     let mut segments = parent.rsplitn(4, '/');
-    let (_environment, word, organization, base) =
+    let (environment, word, organization, base) =
         (segments.next()?, segments.next()?, segments.next()?, segments.next()?);
     if word != "environments" || api.paths.get(base) != Some(&ResourceKind::Analytics) {
         return None;
     }
-    let target = Target::Analytics { organization: organization.to_owned(), question };
+    let (organization, environment) = (organization.to_owned(), environment.to_owned());
+    let target = Target::Analytics { organization, environment, question };
     Some(Resource { kind: ResourceKind::Analytics, target })
 }
 
@@ -133,6 +138,8 @@ struct Call<'a> {
     /// When it was asked, by the time since the process began.
     elapsed: Duration,
     snapshot: Arc<Snapshot>,
+    /// Who the caller is, once that was asked.
+    granted: OnceLock<Result<Arc<Grant>, Denied>>,
 }
 
 /// Answers a request for a resource of `api`, or for one that spans all APIs of its process.
@@ -183,7 +190,19 @@ impl<'a> Call<'a> {
         let has_no_wishes = prepared::has_no_wishes(resource.kind, parts);
         let request_id = if has_no_wishes { RequestId::new() } else { request_id(&parts.headers) };
         let snapshot = state.snapshot.load_full().at(elapsed);
-        let call = Call { api, state, resource, caller, parts, has_no_wishes, request_id, elapsed, snapshot };
+        let granted = OnceLock::new();
+        let call = Call {
+            api,
+            state,
+            resource,
+            caller,
+            parts,
+            has_no_wishes,
+            request_id,
+            elapsed,
+            snapshot,
+            granted,
+        };
         let counter = match resource.target {
             Target::Forced(_) => &state.forced_requests,
             _ => &state.resource_requests[resource.kind as usize],
@@ -208,6 +227,10 @@ impl Call<'_> {
     }
 
     async fn answer<B: Body>(&self, body: B) -> (Answer, Option<Allowance>) {
+        if self.resource.kind.may_take_time() && self.scope().is_some() {
+            let found = self.api.process.access.check_patiently(&self.parts.headers).await;
+            self.granted.get_or_init(|| found);
+        }
         let allowance = match self.admit() {
             Ok(allowance) => allowance,
             Err(refusal) => return *refusal,
@@ -215,10 +238,11 @@ impl Call<'_> {
         let answer = match (self.resource.kind, &self.resource.target) {
             (ResourceKind::Maintenance, _) => maintenance::answer(self, body).await,
             (ResourceKind::HealthDetails, _) => details::answer(self).await,
-            (ResourceKind::Analytics, Target::Analytics { organization, question }) => {
-                analytics::answer(self, organization, *question, body).await
+            (ResourceKind::Analytics, Target::Analytics { organization, environment, question }) => {
+                analytics::answer(self, organization, environment, *question, body).await
             }
             (ResourceKind::Metrics, _) => metrics::answer(self).await,
+            (ResourceKind::Token, _) => token::answer(self, body).await,
             _ => self.answer_from_snapshot(),
         };
         (answer, allowance)
@@ -229,14 +253,19 @@ impl Call<'_> {
         if self.parts.method == Method::OPTIONS {
             return Err(Box::new((self.options(), None)));
         }
-        let granted = self.scope().map(|scope| self.api.process.access.check(&self.parts.headers, scope));
-        let allowance =
-            self.take_allowance(granted.as_ref().and_then(|granted| granted.as_ref().ok().copied()));
+        let scope = self.scope();
+        let granted = scope.map(|_| self.granted());
+        let holder = granted.as_ref().and_then(|granted| granted.as_deref().ok());
+        let allowance = self.take_allowance(holder.map(Arc::as_ref));
         if let Some(allowance) = allowance.filter(|allowance| !allowance.allowed) {
             return Err(Box::new((self.too_many(allowance), Some(allowance))));
         }
-        if let Some(Err(denied)) = granted {
-            return Err(Box::new((self.denied(denied), allowance)));
+        match (scope, granted) {
+            (Some(_), Some(Err(denied))) => return Err(Box::new((self.denied(denied), allowance))),
+            (Some(scope), Some(Ok(grant))) if !grant.allows(scope) => {
+                return Err(Box::new((self.denied(Denied::NotAllowed(scope)), allowance)));
+            }
+            _ => {}
         }
         if !self.methods().contains(&self.parts.method) {
             let fault = Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
@@ -264,6 +293,7 @@ impl Call<'_> {
             _ if matches!(self.resource.target, Target::Analytics { question: Question::Query, .. }) => {
                 &[Method::POST]
             }
+            ResourceKind::Token => &[Method::POST],
             ResourceKind::Maintenance => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
             _ => &[Method::GET, Method::HEAD],
         }
@@ -305,6 +335,8 @@ impl Call<'_> {
         let scope = match self.resource.kind {
             ResourceKind::HealthDetails | ResourceKind::Analytics => Scope::AnalyticsRead,
             ResourceKind::Metrics => Scope::MetricsRead,
+            // Whoever had a token would not have to ask for one.
+            ResourceKind::Token => return None,
             _ => Scope::HealthDetails,
         };
         let is_open_to_operators =
@@ -312,15 +344,21 @@ impl Call<'_> {
         (is_protected && !is_open_to_operators).then_some(scope)
     }
 
-    /// Whether the caller may see hidden identity fields and the reasons behind a failure.
-    fn may_see_details(&self) -> bool {
-        self.api.process.access.check(&self.parts.headers, Scope::HealthDetails).is_ok()
+    /// What the token of the request grants, looked at once for each request.
+    fn granted(&self) -> Result<&Arc<Grant>, Denied> {
+        let granted = self.granted.get_or_init(|| self.api.process.access.check(&self.parts.headers));
+        granted.as_ref().map_err(|denied| *denied)
     }
 
-    fn take_allowance(&self, token: Option<&Token>) -> Option<Allowance> {
+    /// Whether the caller may see hidden identity fields and the reasons behind a failure.
+    fn may_see_details(&self) -> bool {
+        self.granted().is_ok_and(|grant| grant.allows(Scope::HealthDetails))
+    }
+
+    fn take_allowance(&self, holder: Option<&Grant>) -> Option<Allowance> {
         let limiter = self.state.limiters[self.resource.kind as usize].as_ref()?;
-        let client = match token {
-            Some(token) => Client::Token(token.name.clone()),
+        let client = match holder {
+            Some(grant) => Client::Token(grant.name.clone()),
             None => Client::Address(self.caller.peer),
         };
         Some(limiter.take(client, Instant::now()))
@@ -334,6 +372,12 @@ impl Call<'_> {
     }
 
     fn denied(&self, denied: Denied) -> Answer {
+        let attempts = &self.api.process.access.attempts;
+        if denied == Denied::Unknown
+            && let Some(seconds) = attempts.token_failed(self.caller.peer, Instant::now())
+        {
+            return self.too_many_attempts(seconds);
+        }
         let (status, code, says) = match denied {
             Denied::Missing => (401, None, "This takes a bearer token.".to_owned()),
             Denied::Unknown => (401, Some("invalid_token"), "The token is not known.".to_owned()),
@@ -343,6 +387,17 @@ impl Call<'_> {
             Denied::NotAllowed(scope) => {
                 (403, Some("insufficient_scope"), format!("The token lacks the scope {scope}."))
             }
+            Denied::OtherOrganization => {
+                (403, Some("insufficient_scope"), "The token does not open this organization.".to_owned())
+            }
+            Denied::OtherEnvironment => {
+                (403, Some("insufficient_scope"), "The token does not open this environment.".to_owned())
+            }
+            Denied::Unchecked => {
+                let fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
+                let fault = fault.says("The token cannot be checked at the moment.");
+                return self.fault(&fault).header(RETRY_AFTER, UNCHECKED_RETRY_AFTER);
+            }
         };
         let error = code.map(|code| format!(", error=\"{code}\"")).unwrap_or_default();
         let scope = match denied {
@@ -351,8 +406,19 @@ impl Call<'_> {
         };
         let challenge = format!("Bearer realm=\"lifesigns\"{error}{scope}");
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
-        self.fault(&Fault::new(status, code.unwrap_or("unauthorized")).says(says))
-            .header(WWW_AUTHENTICATE, &challenge)
+        let fault = Fault::new(status, code.unwrap_or("unauthorized")).says(says);
+        let fault = match denied {
+            Denied::OtherOrganization => fault.at("path.organization"),
+            Denied::OtherEnvironment => fault.at("path.environment"),
+            _ => fault,
+        };
+        self.fault(&fault).header(WWW_AUTHENTICATE, &challenge)
+    }
+
+    fn too_many_attempts(&self, seconds: u64) -> Answer {
+        let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded")
+            .says(format!("Too many attempts failed; try again in {seconds} s."));
+        self.fault(&fault).header(RETRY_AFTER, &seconds.to_string())
     }
 
     /// The W3C trace context of the request, for logs; empty if there is none or it is malformed.

@@ -27,11 +27,13 @@ pub enum ResourceKind {
     Analytics,
     /// `/metrics`
     Metrics,
+    /// `/oauth2/token`
+    Token,
 }
 
 impl ResourceKind {
     /// All kinds.
-    pub const ALL: [ResourceKind; 10] = [
+    pub const ALL: [ResourceKind; 11] = [
         ResourceKind::Status,
         ResourceKind::Health,
         ResourceKind::HealthStatus,
@@ -42,6 +44,7 @@ impl ResourceKind {
         ResourceKind::HealthDetails,
         ResourceKind::Analytics,
         ResourceKind::Metrics,
+        ResourceKind::Token,
     ];
 
     /// Name in the configuration.
@@ -57,6 +60,7 @@ impl ResourceKind {
             ResourceKind::HealthDetails => "health_details",
             ResourceKind::Analytics => "analytics",
             ResourceKind::Metrics => "metrics",
+            ResourceKind::Token => "token",
         }
     }
 
@@ -79,12 +83,13 @@ impl ResourceKind {
             ResourceKind::HealthDetails => "/health/details",
             ResourceKind::Analytics => "/analytics/1.0",
             ResourceKind::Metrics => "/metrics",
+            ResourceKind::Token => "/oauth2/token",
         }
     }
 
     /// Whether it spans all APIs of a process, rather than belonging to one.
     pub const fn is_shared(self) -> bool {
-        matches!(self, ResourceKind::Analytics | ResourceKind::Metrics)
+        matches!(self, ResourceKind::Analytics | ResourceKind::Metrics | ResourceKind::Token)
     }
 
     /// Whether its answer is or may be made on a thread that may block, rather than at once from a snapshot.
@@ -95,6 +100,7 @@ impl ResourceKind {
                 | ResourceKind::HealthDetails
                 | ResourceKind::Analytics
                 | ResourceKind::Metrics
+                | ResourceKind::Token
         )
     }
 }
@@ -211,10 +217,10 @@ pub struct ResourceSettings {
     pub enabled: bool,
     /// Where it can be reached.
     pub exposure: Exposure,
-    /// Requests a minute for each client; `None`: no limit. Default 120 for details and queries.
+    /// Requests a minute for each client; `None`: no limit. Default 120 for details, queries and tokens.
     pub requests_per_minute: Option<u32>,
     /// Whether it takes a token to read it. Default: details, queries, and metrics on the public listener. Changes
-    /// always take one.
+    /// always take one; to be given a token never does.
     pub protected: bool,
 }
 
@@ -245,11 +251,12 @@ impl Default for Settings {
     fn default() -> Settings {
         let resources = ResourceKind::ALL.map(|kind| {
             let reads_store = matches!(kind, ResourceKind::HealthDetails | ResourceKind::Analytics);
+            let is_costly = reads_store || kind == ResourceKind::Token;
             ResourceSettings {
                 path: kind.default_path().to_owned(),
                 enabled: true,
                 exposure: Exposure::Both,
-                requests_per_minute: reads_store.then_some(120),
+                requests_per_minute: is_costly.then_some(120),
                 protected: reads_store || kind == ResourceKind::Metrics,
             }
         });

@@ -23,11 +23,7 @@ use tower::ServiceExt;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn builder() -> lifesigns::Builder {
-    Lifesigns::builder("items").token(Token {
-        name: "ops".into(),
-        hash: TokenHash::of("ls_ops"),
-        scopes: vec![Scope::HealthDetails],
-    })
+    Lifesigns::builder("items").token(Token::new("ops", TokenHash::of("ls_ops"), [Scope::HealthDetails]))
 }
 
 /// Status and text of an answer of the resources.

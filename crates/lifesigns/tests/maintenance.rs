@@ -22,10 +22,8 @@ const PATH: &str = "/health/maintenance";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn builder() -> Builder {
-    let token = |name: &str, scopes: &[Scope]| Token {
-        name: name.to_owned(),
-        hash: TokenHash::of(&format!("ls_{name}")),
-        scopes: scopes.to_vec(),
+    let token = |name: &str, scopes: &[Scope]| {
+        Token::new(name, TokenHash::of(&format!("ls_{name}")), scopes.iter().copied())
     };
     Lifesigns::builder("items")
         .token(token("ops", &[Scope::HealthWrite]))

@@ -34,11 +34,7 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 fn start(store: Option<Arc<dyn RollupStore>>) -> (Lifesigns, Router) {
-    let token = Token {
-        name: "ops".to_owned(),
-        hash: TokenHash::of("ls_ops"),
-        scopes: vec![Scope::AnalyticsRead, Scope::MetricsRead],
-    };
+    let token = Token::new("ops", TokenHash::of("ls_ops"), [Scope::AnalyticsRead, Scope::MetricsRead]);
     let builder = Lifesigns::builder("items").token(token).objective(Objective::new(0.9).unwrap());
     let builder = match store {
         Some(store) => builder.store(store),

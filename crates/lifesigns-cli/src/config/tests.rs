@@ -207,7 +207,7 @@ fn flags_stand_over_the_environment_and_the_environment_over_the_file() {
     assert_eq!(of_file.apis[0].upstream.host(), "from-environment");
     assert_eq!(of_file.apis[0].identity.revision.as_deref(), Some("2963648"));
     assert_eq!(of_file.tokens.len(), 1);
-    assert_eq!(of_file.tokens[0].scopes.len(), 3);
+    assert_eq!(of_file.tokens[0].grant().scopes.len(), 3);
 
     let listen: &[tree::Step] =
         &[tree::Step { key: "gateway", list: false }, tree::Step { key: "listen", list: false }];
@@ -257,8 +257,8 @@ fn hashes_come_from_a_file_or_the_environment_too() {
     let surroundings = Pretended::variables(&[("B", &lifesigns::TokenHash::of("y").to_string())])
         .file("/etc/lifesigns/a", &format!("{hash}\n"));
     let settings = read_in(&text, &surroundings).unwrap();
-    assert_eq!(settings.tokens[0].hash, hash);
-    assert_eq!(settings.tokens[1].scopes, [lifesigns::Scope::MetricsRead]);
+    assert_eq!(settings.tokens[0].hash(), hash);
+    assert_eq!(settings.tokens[1].grant().scopes, [lifesigns::Scope::MetricsRead]);
 }
 
 #[test]
@@ -418,7 +418,7 @@ fn every_documented_example_is_right() {
 fn the_example_file_is_right() {
     let settings = read(include_str!("../../../../examples/lifesigns.toml")).unwrap();
     assert_eq!(settings.apis.len(), 2);
-    assert_eq!(settings.tokens[0].hash, lifesigns::TokenHash::of("ls_example"));
+    assert_eq!(settings.tokens[0].hash(), lifesigns::TokenHash::of("ls_example"));
 }
 
 #[test]

@@ -256,7 +256,7 @@ fn thresholds() -> Thresholds {
 }
 
 fn everything(token: &str) -> Token {
-    Token { name: "demo".to_owned(), hash: TokenHash::of(token), scopes: Scope::ALL.to_vec() }
+    Token::new("demo", TokenHash::of(token), Scope::ALL)
 }
 
 fn new_token() -> Result<String, Problem> {

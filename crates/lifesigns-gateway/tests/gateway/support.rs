@@ -56,11 +56,8 @@ impl Running {
         let ledger = Arc::new(Ledger::default());
         let mut names: Vec<String> = config.routes.iter().map(|route| route.api.clone()).collect();
         names.dedup();
-        let builder = Lifesigns::builder("gateway").store(ledger.clone()).token(Token {
-            name: "ops".to_owned(),
-            hash: TokenHash::of(QUERY_TOKEN),
-            scopes: vec![Scope::AnalyticsRead],
-        });
+        let token = Token::new("ops", TokenHash::of(QUERY_TOKEN), [Scope::AnalyticsRead]);
+        let builder = Lifesigns::builder("gateway").store(ledger.clone()).token(token);
         let builder = names.iter().fold(builder, |builder, name| builder.api(ApiOptions::new(name)));
         let lifesigns = builder.start().unwrap();
         let gateway = Gateway::bind(config, lifesigns.clone()).unwrap();

@@ -209,6 +209,13 @@ impl Call<'_> {
                 }
                 Answer::json(fault.status, &json!({"success": false, "error": error, "response": []}))
             }
+            // The errors of RFC 6749 §5.2; it has none for what went wrong before a grant was asked for.
+            ResourceKind::Token
+                if fault.status == StatusCode::BAD_REQUEST || fault.status == StatusCode::UNAUTHORIZED =>
+            {
+                let error = json!({"error": fault.code, "error_description": fault.message});
+                Answer::json(fault.status, &error)
+            }
             ResourceKind::HealthStatus if health_status::is_own_code(fault.status) => {
                 health_status::represent(self, fault.status, &fault.message)
             }

@@ -22,8 +22,7 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 const MEMBERS: [&str; 3] = ["reason", "until", "minutes"];
 
 pub(super) async fn answer<B: Body>(call: &Call<'_>, body: B) -> Answer {
-    let token = call.api.process.access.token(&call.parts.headers);
-    let by = token.ok().map(|token| token.name.clone());
+    let by = call.granted().ok().map(|grant| grant.name.clone());
     match call.parts.method {
         Method::PUT => {
             let announced = body::read(body, "announcement", MAX_BODY_BYTES).await;

@@ -97,7 +97,7 @@ async fn a_bad_question_is_told_what_is_wrong_with_it() {
         assert_eq!(answer.json()["error"]["path"], path);
     }
     let query = async |body: String| {
-        let request = Request::post("/analytics/1.0/org/environments/env/query")
+        let request = Request::post("/analytics/1.0/org/environments/test/query")
             .header(AUTHORIZATION, "Bearer ls_ops")
             .header(CONTENT_TYPE, "application/json")
             .body(Body::from(body))
@@ -115,7 +115,7 @@ async fn a_bad_question_is_told_what_is_wrong_with_it() {
         (StatusCode::OK, json!([{"status_code": []}]))
     );
     assert_eq!(
-        ask(&app, "GET", "/analytics/1.0/org/environments/env/query", &OPS).await.header("allow"),
+        ask(&app, "GET", "/analytics/1.0/org/environments/test/query", &OPS).await.header("allow"),
         "POST, OPTIONS"
     );
 }
@@ -136,7 +136,7 @@ async fn a_question_whose_answer_would_be_too_large_is_refused() {
     let chain = json!({"dimension": "client_id", "aggregators": [{"dimension": "resource_path",
         "metrics": ["latency"], "aggregators": [{"dimension": "status_code", "metrics": ["latency"]}]}]});
     let query = async |aggregators: Vec<Value>| {
-        let request = Request::post("/analytics/1.0/o/environments/e/query")
+        let request = Request::post("/analytics/1.0/o/environments/test/query")
             .header(AUTHORIZATION, "Bearer ls_ops")
             .body(Body::from(json!({"aggregators": aggregators}).to_string()))
             .unwrap();
@@ -250,7 +250,7 @@ async fn a_body_that_is_given_up_is_the_clients_doing_and_one_that_breaks_is_the
     drop(app.clone().oneshot(request()));
     let query =
         json!({"aggregators": [{"dimension": "failed_by"}, {"dimension": "status_code"}]}).to_string();
-    let request = Request::post("/analytics/1.0/o/environments/e/query")
+    let request = Request::post("/analytics/1.0/o/environments/test/query")
         .header(AUTHORIZATION, "Bearer ls_ops")
         .body(Body::from(query))
         .unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
 #![allow(clippy::float_cmp, reason = "small whole numbers are written and read exactly")]
 
+mod access;
 mod details;
 mod dialects;
 mod events;

@@ -42,10 +42,8 @@ impl Answer {
 
 /// With a store, and tokens that may see everything (`ls_ops`), only figures (`ls_figures`) or nothing (`ls_idle`).
 pub(crate) fn builder() -> Builder {
-    let token = |name: &str, scopes: &[Scope]| Token {
-        name: name.to_owned(),
-        hash: TokenHash::of(&format!("ls_{name}")),
-        scopes: scopes.to_vec(),
+    let token = |name: &str, scopes: &[Scope]| {
+        Token::new(name, TokenHash::of(&format!("ls_{name}")), scopes.iter().copied())
     };
     Lifesigns::builder("items")
         .store(Arc::new(MemoryStore::new(Retention::default())))

@@ -15,7 +15,7 @@ const DIALECT_NAMES: [&str; HealthDialect::ALL.len()] = {
 };
 
 /// Names of the resources that have a table in `[resources]`.
-pub const RESOURCE_NAMES: [&str; 10] = [
+pub const RESOURCE_NAMES: [&str; 11] = [
     "status",
     "health",
     "health_status",
@@ -26,12 +26,13 @@ pub const RESOURCE_NAMES: [&str; 10] = [
     "health_details",
     "analytics",
     "metrics",
+    "token",
 ];
 
 /// `[resources]`, also `[api.resources]`
 pub const RESOURCES: Section = Section {
     header: "[resources]",
-    about: "What is answered by Lifesigns itself. `[api.resources]` has the same keys, for one API alone, except for `analytics` and `metrics`, which span all APIs; what is left out there is as `[resources]` says.",
+    about: "What is answered by Lifesigns itself. `[api.resources]` has the same keys, for one API alone, except for `analytics`, `metrics` and `token`, which span all APIs; what is left out there is as `[resources]` says.",
     keys: &[
         key("prefix", Kind::Text, "/-").about("Path that all resources of an API are moved under."),
         key("forced_answers", Kind::Switch, "false")
@@ -59,13 +60,14 @@ pub const RESOURCES: Section = Section {
         table("health_details", &RESOURCE),
         table("analytics", &RESOURCE),
         table("metrics", &RESOURCE),
+        table("token", &RESOURCE),
     ],
 };
 
 /// `[resources.health]` and so on
 pub const RESOURCE: Section = Section {
     header: "[resources.RESOURCE]",
-    about: "One resource. RESOURCE is `status`, `health`, `health_status`, `livez`, `readyz`, `startupz`, `maintenance`, `health_details`, `analytics` or `metrics`.",
+    about: "One resource. RESOURCE is `status`, `health`, `health_status`, `livez`, `readyz`, `startupz`, `maintenance`, `health_details`, `analytics`, `metrics` or `token`.",
     keys: &[
         key("enabled", Kind::Switch, "false")
             .default("true")
@@ -76,7 +78,7 @@ pub const RESOURCE: Section = Section {
             .default("both")
             .about("Where it is answered. On the other listener it is as if it did not exist."),
         key("requests_per_minute", number(1, 1_000_000), "60")
-            .about("How many requests each caller may make. Without it as many as it likes; 120 for `health_details` and `analytics`."),
+            .about("How many requests each caller may make. Without it as many as it likes; 120 for `health_details`, `analytics` and `token`."),
         key("protected", Kind::Switch, "true")
             .about("Whether a token is needed to read it; switching `maintenance` on and off always takes one. Without it: for `health_details`, `analytics` and, except on the admin listener, `metrics`."),
     ],

@@ -83,6 +83,12 @@ fn one(settings: &mut Settings, kind: ResourceKind, written: &wire::Resource, ch
         resource.requests_per_minute = Some(limit.value as u32);
     }
     if let Some(protected) = &written.protected {
+        if kind == ResourceKind::Token && protected.value {
+            checks.fault(
+                Fault::new(&protected.place, "`token` is where tokens are asked for, so it cannot take one")
+                    .hint("leave `protected` out; apps prove themselves with their secrets"),
+            );
+        }
         resource.protected = protected.value;
     }
 }

@@ -16,18 +16,18 @@ pub(super) fn tokens(written: &[wire::Token], checks: &mut Checks<'_>) -> Vec<To
         let hash = hash(token, checks);
         let scopes = scopes(token, checks);
         let (Some(name), Some(hash), Some(scopes)) = (name, hash, scopes) else { continue };
-        if tokens.iter().any(|other| other.name == name.value) {
+        if tokens.iter().any(|other| other.grant().name == name.value) {
             checks.fault(
                 Fault::new(&name.place, format!("there are two tokens named `{}`", name.value))
                     .hint("names tell the holders apart in the log"),
             );
-        } else if let Some(other) = tokens.iter().find(|other| other.hash == hash) {
-            let message = format!("`{}` and `{}` are the same token", other.name, name.value);
+        } else if let Some(other) = tokens.iter().find(|other| other.hash() == hash) {
+            let message = format!("`{}` and `{}` are the same token", other.grant().name, name.value);
             checks.fault(
                 Fault::new(&name.place, message).hint("make one for each holder with `lifesigns token new`"),
             );
         } else {
-            tokens.push(Token { name: name.value.clone(), hash, scopes });
+            tokens.push(Token::new(&name.value, hash, scopes));
         }
     }
     tokens

@@ -142,14 +142,17 @@ impl Access {
     /// As [`Access::check`], after the key of a token has been looked for where it was missing.
     pub(crate) async fn check_patiently(&self, headers: &HeaderMap) -> Result<Arc<Grant>, Denied> {
         let token = bearer(headers)?;
-        let found = self.grant(token);
-        match &self.authority {
-            Some(authority) if found == Err(Refusal::KeyMissing) => {
-                authority.look_for_key(token).await;
-                Ok(self.grant(token)?)
+        let mut found = self.grant(token);
+        if let Some(authority) = &self.authority {
+            // What is looked for first may be all of an issuer's keys, and only then the one.
+            for _ in 0..2 {
+                if found == Err(Refusal::KeyMissing) {
+                    authority.look_for_key(token).await;
+                    found = self.grant(token);
+                }
             }
-            _ => Ok(found?),
         }
+        Ok(found?)
     }
 
     fn grant(&self, token: &str) -> Result<Arc<Grant>, Refusal> {

@@ -1,8 +1,10 @@
 //! Side-by-side measurements. `scripts/bench` builds and starts it.
 
 mod checks;
+mod cost;
 mod dependency;
 mod gateway;
+mod library;
 mod load;
 mod machine;
 mod options;
@@ -20,10 +22,11 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 const USAGE: &str = "\
 usage: bench gateway [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [--connections C] [--only NAME,...]
        bench probes  [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [--connections C] [--only cost|hung]
+       bench library [--rounds N] [--seconds S] [--rate R] [--connections C]
        bench checks  [--seconds S]
 
   --lifesigns FILE  the binary to measure (default target/release/lifesigns)
-  --rounds N        how often each is measured, in turn (default 5 for the gateway, 30 for probes)
+  --rounds N        how often each is measured, in turn (default 5 for the gateway, 30 for probes, 40 for the library)
   --seconds S       length of one measurement (default 6 for the gateway, 1 for probes, 90 for checks)
   --rate R          requests a second (default 6000); gateway: with small bodies, large ones get a quarter;
                     0: as fast as possible
@@ -39,6 +42,9 @@ fn main() -> ExitCode {
             gateway::options().changed(arguments).and_then(|options| gateway::compare(&options))
         }
         Some("probes") => probes::options().changed(arguments).and_then(|options| probes::compare(&options)),
+        Some("library") => {
+            library::options().changed(arguments).and_then(|options| library::compare(&options))
+        }
         Some("checks") => checks::Options::parse(arguments).and_then(|options| checks::observe(&options)),
         // Not for people: the servers that are measured, which the other commands start.
         Some("serve") => server::run(arguments),

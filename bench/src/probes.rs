@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     Outcome, complain,
+    cost::{self, Question, Subject},
     dependency::{self, State},
     load::{self, Load},
     machine,
@@ -35,14 +36,6 @@ const STATUSES: &[u16] = &[200, 500, 502, 503];
 /// Without a word on the command line.
 pub(crate) fn options() -> Options {
     Options::new(30, Duration::from_secs(1), 16)
-}
-
-/// Somebody who answers probes.
-struct Subject {
-    name: &'static str,
-    address: SocketAddr,
-    /// Several subjects may be of one process.
-    process: usize,
 }
 
 /// Measures both and returns the tables.
@@ -70,66 +63,22 @@ pub(crate) fn compare(options: &Options) -> Outcome<String> {
 
 /// CPU time of `HEAD /health/status`.
 fn cost(options: &Options, rate: u32, directory: &Path) -> Outcome<String> {
-    let (mut processes, mut subjects) = (Vec::new(), Vec::new());
-    for (name, kind) in [
-        ("bare hyper, an empty 200", "bare"),
-        ("bare hyper, with the library's headers", "headers"),
-        ("the library", "library"),
-    ] {
-        let (process, address) = server(kind, &[], directory)?;
-        subjects.push(Subject { name, address, process: processes.len() });
-        processes.push(process);
-    }
-    let (process, [public, admin]) = gateway(options, &[], directory)?;
-    for (name, address) in [("the gateway, public", public), ("the gateway, for operators", admin)] {
-        subjects.push(Subject { name, address, process: processes.len() });
-    }
-    processes.push(process);
-
-    let mut samples = vec![Vec::new(); subjects.len()];
-    for round in 0..options.rounds {
-        for turn in 0..subjects.len() {
-            let number = (turn + round) % subjects.len();
-            let subject = &subjects[number];
-            let process = &processes[subject.process];
-            let load = Load {
-                address: subject.address,
-                method: "HEAD",
-                path: "/health/status",
-                statuses: &[200],
-                body: None,
-                connections: options.connections,
-                rate,
-                duration: options.duration,
-            };
-            load::run(Load { duration: options.duration / 5, ..load })?;
-            let before = process.cpu_micros()?;
-            let outturn = load::run(load)?;
-            let cpu = process.cpu_micros()? - before;
-            samples[number].push((cpu / outturn.requests as f64, outturn.per_second()));
-        }
-        complain(&format!("cost: round {} of {} done", round + 1, options.rounds));
-    }
-
-    let rate = match rate {
-        0 => "as fast as possible".to_owned(),
-        rate => format!("{rate} requests a second"),
+    let alone = |name, kind| Subject { name, start: Box::new(move || server(kind, &[], directory)) };
+    let listener = |name, which: usize| Subject {
+        name,
+        start: Box::new(move || {
+            let (process, addresses) = gateway(options, &[], directory)?;
+            Ok((process, addresses[which]))
+        }),
     };
-    let mut text = format!(
-        "\n### `HEAD /health/status`, {rate}\n\n| | CPU per request, µs | × bare hyper, round by round | requests/s |\n\
-         |---|---|---|---|\n"
-    );
-    for (subject, own) in subjects.iter().zip(&samples) {
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} |",
-            subject.name,
-            shown(own.iter().map(|sample| sample.0), 2),
-            shown(own.iter().zip(&samples[0]).map(|(own, bare)| own.0 / bare.0), 2),
-            shown(own.iter().map(|sample| sample.1), 0),
-        );
-    }
-    Ok(text)
+    let subjects = [
+        alone("bare hyper, an empty 200", "bare"),
+        alone("bare hyper, with the library's headers", "headers"),
+        alone("the library", "library"),
+        listener("the gateway, public", 0),
+        listener("the gateway, for operators", 1),
+    ];
+    cost::compare(options, Question { method: "HEAD", path: "/health/status", rate }, &subjects)
 }
 
 /// Latency of the cheap resources with all dependencies well, and with all of them hung.
@@ -194,10 +143,10 @@ fn compare_states(options: &Options, name: &str, subjects: &[(Process, SocketAdd
         let _ = writeln!(
             text,
             "| {name} `{path}` | {} | {} | {ratio:.2} | {} | {} |",
-            shown(well.iter().map(|sample| sample.0), 3),
-            shown(hung.iter().map(|sample| sample.0), 3),
-            shown(well.iter().map(|sample| sample.1), 3),
-            shown(hung.iter().map(|sample| sample.1), 3),
+            Spread::shown(well.iter().map(|sample| sample.0), 3),
+            Spread::shown(hung.iter().map(|sample| sample.0), 3),
+            Spread::shown(well.iter().map(|sample| sample.1), 3),
+            Spread::shown(hung.iter().map(|sample| sample.1), 3),
         );
     }
     Ok(text)
@@ -258,8 +207,4 @@ fn gateway(
     command.current_dir(directory).args(["run", "--config"]).arg(&file);
     let process = Process::start(&mut command, public, &file.with_extension("log"))?;
     Ok((process, [public, admin]))
-}
-
-fn shown(values: impl Iterator<Item = f64>, digits: usize) -> String {
-    Spread::of(values).map_or("–".to_owned(), |spread| spread.show(digits))
 }

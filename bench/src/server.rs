@@ -1,7 +1,19 @@
 //! Servers to be measured, each in a process of its own that serves on one thread: `bench serve …` starts them.
 
-use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
+use axum::{
+    Router,
+    extract::{MatchedPath, Path},
+    middleware::{Next, from_fn},
+    routing::get,
+    serve::ListenerExt,
+};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -13,14 +25,15 @@ use hyper::{
     service::{Service, service_fn},
 };
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use lifesigns::{Check, FailureKind, Lifesigns, Report, ResourceKind, Settings};
+use lifesigns::{Check, FailureKind, LATENCY_BOUNDS, Lifesigns, Report, ResourceKind, Settings};
 use lifesigns_checks::{http as http_check, tcp};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::{net::TcpListener, runtime::LocalOptions};
 use tower_layer::Layer;
 
 use crate::{Outcome, USAGE};
 
-/// Serves until the process is ended: `bare`, `headers`, `library`, `dependent` or `many`, where, and what its checks look at.
+/// Serves until the process is ended: what, where, and what its checks look at.
 pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<String> {
     let (Some(kind), Some(address)) = (arguments.next(), arguments.next()) else { return Err(USAGE.into()) };
     let address = address.parse()?;
@@ -28,6 +41,25 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<String
     let lifesigns = match kind.as_str() {
         "bare" => return block_on(serve(address, service_fn(empty))),
         "headers" => return block_on(serve(address, service_fn(headers))),
+        "axum" => return block_on(serve_axum(address, application())),
+        "axum-library" => {
+            let lifesigns = Lifesigns::builder("bench").start()?;
+            return block_on(serve_axum(address, application().layer(lifesigns.layer())));
+        }
+        "axum-metrics" => {
+            let handle = install_metrics()?;
+            let upkeep = async move {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    handle.run_upkeep();
+                }
+            };
+            let server = serve_axum(address, application().layer(from_fn(count)));
+            return block_on(async move {
+                tokio::task::spawn_local(upkeep);
+                server.await
+            });
+        }
         "library" => Lifesigns::builder("bench").start()?,
         "dependent" => dependent(&dependencies)?,
         "many" => many(&dependencies)?,
@@ -92,6 +124,36 @@ async fn headers<B>(_: Request<B>) -> Result<Response<Empty<Bytes>>, Infallible>
     let id = HeaderValue::from_static("3e58c6c595d099fa78861c8d7f97a04d");
     headers.insert(HeaderName::from_static("x-request-id"), id);
     Ok(response)
+}
+
+/// A minimal API.
+fn application() -> Router {
+    Router::new().route("/users/{id}", get(async |Path(id): Path<u32>| id.to_string()))
+}
+
+/// The figures that an API without the library would keep: requests and their times by method, route and status.
+async fn count(route: MatchedPath, request: axum::extract::Request, next: Next) -> axum::response::Response {
+    let began = Instant::now();
+    let method = request.method().to_string();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    let labels = [("method", method), ("route", route.as_str().to_owned()), ("status", status)];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_duration_seconds", &labels).record(began.elapsed());
+    response
+}
+
+fn install_metrics() -> Outcome<PrometheusHandle> {
+    Ok(PrometheusBuilder::new().set_buckets(&LATENCY_BOUNDS)?.install_recorder()?)
+}
+
+async fn serve_axum(address: SocketAddr, application: Router) -> Outcome<String> {
+    let listener = TcpListener::bind(address).await?.tap_io(|stream| {
+        // One that cannot be set is slower, and served all the same.
+        stream.set_nodelay(true).ok();
+    });
+    axum::serve(listener, application).await?;
+    Ok(String::new())
 }
 
 fn block_on(server: impl Future<Output = Outcome<String>>) -> Outcome<String> {

@@ -21,6 +21,11 @@ impl Spread {
         Some(Spread { median, least: *values.first()?, most: *values.last()? })
     }
 
+    /// The spread of these values in words; a dash for none.
+    pub(crate) fn shown(values: impl Iterator<Item = f64>, digits: usize) -> String {
+        Spread::of(values).map_or("–".to_owned(), |spread| spread.show(digits))
+    }
+
     pub(crate) fn show(self, digits: usize) -> String {
         format!("{:.digits$} ({:.digits$}–{:.digits$})", self.median, self.least, self.most)
     }

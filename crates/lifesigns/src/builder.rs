@@ -14,7 +14,7 @@ use lifesigns_model::policy;
 use lifesigns_model::series::NOT_APPLICABLE;
 use lifesigns_model::store::RollupStore;
 use lifesigns_model::verdict::Thresholds;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use crate::access::{Authority, Scope, Token, TokenHash};
 use crate::checks::Check;
@@ -311,7 +311,7 @@ impl Builder {
                 && (has_store || !reads_store(*kind))
                 && (has_apps || *kind != ResourceKind::Token)
         });
-        let paths: FxHashMap<_, _> = enabled
+        let paths = enabled
             .map(|kind| (format!("{}{}", settings.prefix, settings.resource(kind).path), kind))
             .collect();
         let limiters = ResourceKind::ALL
@@ -323,7 +323,7 @@ impl Builder {
             identity: api.identity.clone(),
             thresholds: api.thresholds,
             groups: api.groups.clone(),
-            routes: Labels::new(api.max_routes.unwrap_or(500)),
+            routes: Arc::new(Labels::new(api.max_routes.unwrap_or(500))),
             clients: Labels::new(api.max_clients.unwrap_or(1000)),
             records,
             objective: api.objective.filter(|_| records).map(|objective| ObjectiveState::new(objective, now)),

@@ -46,9 +46,13 @@ impl Clock {
         self.origin_micros.store(Timestamp::now().as_microsecond() - elapsed, Ordering::Relaxed);
     }
 
-    /// Wall time of `instant`, in microseconds since the epoch.
+    /// Microseconds from the origin of this clock to `instant`.
     pub(crate) fn micros(&self, instant: Instant) -> i64 {
-        let elapsed = instant.saturating_duration_since(self.origin).as_micros() as i64;
-        self.origin_micros.load(Ordering::Relaxed) + elapsed
+        instant.saturating_duration_since(self.origin).as_micros() as i64
+    }
+
+    /// Wall time so many microseconds after the origin, in microseconds since the epoch.
+    pub(crate) fn wall_micros(&self, micros: i64) -> i64 {
+        self.origin_micros.load(Ordering::Relaxed) + micros
     }
 }

@@ -3,7 +3,6 @@
 //! Half a second and not a whole one, so that even with the store's commit after it nothing that ended more than
 //! a second ago is lost when the process is killed.
 
-use std::cell::LazyCell;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -21,10 +20,10 @@ use rustc_hash::FxHashMap;
 
 use crate::checks::CheckSnapshot;
 use crate::journal::Journal;
-use crate::proc::ProcessSource;
+use crate::proc::{ProcessFigures, ProcessSource};
 use crate::process::{ApiState, Process};
 use crate::recorder::accumulator::SeriesKey;
-use crate::recorder::labels::{NOT_APPLICABLE_ID, OTHER_ID};
+use crate::recorder::labels::NOT_APPLICABLE_ID;
 use crate::recorder::{METHODS, lock};
 use crate::resources::prepared::PreparedHead;
 use crate::snapshot::Snapshot;
@@ -37,14 +36,14 @@ const TICK: Duration = Duration::from_millis(500);
 /// Memory figures are read at most this often.
 const PROCESS_FIGURES_EVERY: Duration = Duration::from_secs(1);
 
+/// The limit of this process' memory and its start are read at most this often.
+const OWN_LIMITS_EVERY: Duration = Duration::from_mins(1);
+
 /// Rows kept for a store that takes none; past it the newest are given up, and counted.
 const MAX_PENDING_ROWS: usize = 100_000;
 
 /// Series whose labels are kept as text; past it they are looked up anew.
 const MAX_KNOWN_SERIES: usize = 100_000;
-
-/// Totals that `/metrics` tells apart.
-const MAX_TOTALS: usize = 20_000;
 
 /// So many failing routes are named.
 const MAX_FAILING_ROUTES: usize = 10;
@@ -58,35 +57,9 @@ pub(crate) struct Collected {
     /// Exchanges that could not be handed to the store.
     pub(crate) dropped_exchanges: u64,
     process_figures_read: Option<Duration>,
+    /// Those of this process, and when all of them were read.
+    own_figures: Option<(Duration, ProcessFigures)>,
     journal: Journal,
-}
-
-/// The labels of `/metrics`. Clients are left out: their number would make the answer large.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct TotalKey {
-    pub(crate) api: u16,
-    pub(crate) route: u16,
-    pub(crate) status: u16,
-    pub(crate) method: u8,
-    pub(crate) failed_by: FailedBy,
-}
-
-/// Everything since the process began.
-#[derive(Debug, Default)]
-pub(crate) struct Totals {
-    pub(crate) by_key: FxHashMap<TotalKey, Rollup>,
-}
-
-impl Totals {
-    /// Adds to the total that `key` belongs to. When there are too many of them, a new one loses its route.
-    fn add(&mut self, key: SeriesKey, rollup: &Rollup) {
-        let SeriesKey { api, route, status, method, failed_by, .. } = key;
-        let mut total = TotalKey { api, route, status, method, failed_by };
-        if self.by_key.len() >= MAX_TOTALS && !self.by_key.contains_key(&total) {
-            total.route = OTHER_ID;
-        }
-        self.by_key.entry(total).or_default().merge(rollup);
-    }
 }
 
 impl Collected {
@@ -102,6 +75,7 @@ impl Collected {
             pending: FxHashMap::default(),
             dropped_exchanges: 0,
             process_figures_read: None,
+            own_figures: None,
             journal: Journal::default(),
         }
     }
@@ -169,6 +143,18 @@ impl Collected {
         }
     }
 
+    /// The figures of this process.
+    fn own_figures(&mut self, now: Moment) -> Option<ProcessFigures> {
+        if let Some((read, figures)) = self.own_figures
+            && now.elapsed.saturating_sub(read) < OWN_LIMITS_EVERY
+        {
+            return Some(figures.with_own_memory());
+        }
+        let figures = ProcessSource::Own.read()?;
+        self.own_figures = Some((now.elapsed, figures));
+        Some(figures)
+    }
+
     fn judge(&mut self, process: &Process, now: Moment) {
         let read_figures = self
             .process_figures_read
@@ -177,9 +163,9 @@ impl Collected {
             self.process_figures_read = Some(now.elapsed);
         }
         // Behind a gateway thousands of APIs may show the gateway's own process, which is looked at once.
-        let own_process = LazyCell::new(|| ProcessSource::Own.read());
+        let own_figures = if read_figures { self.own_figures(now) } else { None };
         let figures = |api: &ApiState| {
-            let own = (api.source == ProcessSource::Own).then(|| *own_process).flatten();
+            let own = own_figures.filter(|_| api.source == ProcessSource::Own);
             own.unwrap_or_else(|| api.process_figures())
         };
         let scheduler_silent = process.checks.silent_for(now.elapsed);
@@ -277,7 +263,8 @@ pub(crate) fn series_of(process: &Process, key: SeriesKey) -> Series {
         method: METHODS[usize::from(key.method)].into(),
         status: key.status,
         client_id: api.clients.name(key.client),
-        policy: (key.policy != NOT_APPLICABLE_ID).then(|| process.policies.name(key.policy)),
+        policy: (key.policy != NOT_APPLICABLE_ID)
+            .then(|| process.recorder.subjects.policies.name(key.policy)),
         failed_by: key.failed_by,
         instance: Arc::clone(&process.instance),
     }

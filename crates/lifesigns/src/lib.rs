@@ -54,6 +54,7 @@ mod window;
 
 pub use lifesigns_model as model;
 pub use lifesigns_model::check::{CheckPolicy, FailureKind, Report};
+pub use lifesigns_model::exchange::FailedBy;
 pub use lifesigns_model::identity::{Identity, IdentityField};
 pub use lifesigns_model::objective::{Objective, ObjectiveReport};
 

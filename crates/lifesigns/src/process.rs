@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,13 @@ use lifesigns_model::light::Light;
 use lifesigns_model::objective::ObjectiveReport;
 use lifesigns_model::store::{RollupStore, StoreError, StoreStatus};
 use lifesigns_model::verdict::{Maintenance, Phase, Thresholds, Transition};
-use rustc_hash::FxHashMap;
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
 use crate::builder::{BadCheck, Builder};
 use crate::checks::scheduler::{self, Checks};
 use crate::clock::Timekeeper;
-use crate::collector::{self, Collected, Stop, Totals};
+use crate::collector::{self, Collected, Stop};
 use crate::limit::Limiter;
 use crate::maintenance;
 use crate::objective::{self, ObjectiveState};
@@ -30,11 +29,12 @@ use crate::proc::{ProcessFigures, ProcessSource};
 use crate::record::Exchange;
 use crate::recorder::labels::Labels;
 use crate::recorder::{Recorder, lock};
-use crate::resources::Resource;
+use crate::resources::{Resource, ResourcePaths};
 use crate::settings::{Listener, ResourceKind, RouteGroup, Settings};
 use crate::snapshot::Snapshot;
 use crate::startup::StartUp;
 use crate::subscription::{Changes, Subscription};
+use crate::totals::Totals;
 
 /// Questions to the store that are answered at the same time; others wait. Each may need some tens of megabytes.
 const CONCURRENT_READERS: usize = 2;
@@ -55,7 +55,6 @@ pub(crate) struct Process {
     pub(crate) organization: Option<String>,
     pub(crate) started: Timestamp,
     pub(crate) recorder: Recorder,
-    pub(crate) policies: Labels,
     pub(crate) access: Access,
     pub(crate) store: Option<StoreHandle>,
     pub(crate) apis: Vec<ApiState>,
@@ -72,7 +71,6 @@ pub(crate) struct Process {
     pub(crate) readers: Arc<Semaphore>,
     pub(crate) start_up: StartUp,
     phase: AtomicU8,
-    cuts_off: AtomicBool,
 }
 
 /// A store behind the port.
@@ -101,7 +99,7 @@ pub(crate) struct ApiState {
     pub(crate) identity: Identity,
     pub(crate) settings: Settings,
     pub(crate) thresholds: Thresholds,
-    pub(crate) routes: Labels,
+    pub(crate) routes: Arc<Labels>,
     pub(crate) clients: Labels,
     /// False for a gateway's own subject, which has no exchanges of its own.
     pub(crate) records: bool,
@@ -118,8 +116,7 @@ pub(crate) struct ApiState {
     pub(crate) light_changes: AtomicU64,
     pub(crate) source: ProcessSource,
     pub(crate) reported: Mutex<Option<ProcessFigures>>,
-    /// Only the configuration adds to it, so a hash that is fast and not keyed is safe.
-    pub(crate) paths: FxHashMap<String, ResourceKind>,
+    pub(crate) paths: ResourcePaths,
     pub(crate) limiters: Vec<Option<Limiter<Client>>>,
     /// Requests for resources, counted apart from the API's traffic.
     pub(crate) resource_requests: [AtomicU64; ResourceKind::ALL.len()],
@@ -193,10 +190,6 @@ impl Process {
         Resource::find(&self.apis[self.own], normalized_path, listener, true)
     }
 
-    pub(crate) fn is_cutting_off(&self) -> bool {
-        self.cuts_off.load(Ordering::Relaxed)
-    }
-
     /// One tick, by the collector or by someone who wants figures that are right up to now.
     pub(crate) fn collect(&self) {
         // Read while nobody else collects, so that time never runs backwards.
@@ -240,7 +233,8 @@ impl Process {
         let apis = builder.states(time.now());
         let checks = Arc::new(Checks::new(builder.slots(&apis)?, time));
         let collected = Mutex::new(Collected::new(&apis));
-        let recorder = Recorder::new(apis.len(), builder.max_series);
+        let recorder =
+            Recorder::new(apis.iter().map(|api| Arc::clone(&api.routes)).collect(), builder.max_series);
         Ok(Process {
             own: apis.len() - 1,
             apis,
@@ -253,14 +247,12 @@ impl Process {
             organization: builder.organization,
             started: Timestamp::now(),
             recorder,
-            policies: Labels::new(100),
             access: Access::new(builder.tokens, builder.authority, builder.failed_attempts_per_minute),
             store: builder.store,
             stop: Arc::default(),
             readers: Arc::new(Semaphore::new(CONCURRENT_READERS)),
             start_up: StartUp::new(builder.start_tasks),
             phase: AtomicU8::new(0),
-            cuts_off: AtomicBool::new(false),
         })
     }
 }
@@ -379,7 +371,7 @@ impl Lifesigns {
     /// Says that this process ends what is still under way: from now on an exchange that is dropped was given up by
     /// the gateway and not by its client.
     pub fn cut_off(&self) {
-        self.process.cuts_off.store(true, Ordering::Relaxed);
+        self.process.recorder.subjects.cuts_off.store(true, Ordering::Relaxed);
     }
 
     /// Waits until no exchange is under way, at most `patience`. Returns how many still are; 0 if all have ended.
@@ -513,7 +505,7 @@ impl Api {
 
     /// Begins to watch an exchange whose request's head has just been read.
     pub fn begin(&self, method: &Method, headers: &HeaderMap) -> Exchange {
-        Exchange::begin(self.clone(), method, headers, Instant::now())
+        Exchange::begin(self, method, headers, Instant::now())
     }
 
     /// Tells memory and start of the process behind this API, for [`ProcessSource::Reported`]. `None`: it cannot

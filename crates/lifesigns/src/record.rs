@@ -15,10 +15,10 @@ use lifesigns_model::exchange::{CLIENT_CLOSED_REQUEST, FailedBy, Measurement};
 use lifesigns_model::route::template_of;
 
 pub use self::body::{RequestBody, ResponseBody};
-use crate::process::Api;
+use crate::process::{Api, ApiState};
 use crate::recorder::accumulator::SeriesKey;
-use crate::recorder::labels::NOT_APPLICABLE_ID;
-use crate::recorder::method_number;
+use crate::recorder::labels::{Labels, NOT_APPLICABLE_ID};
+use crate::recorder::{Counts, method_number};
 
 /// Longest name of a client app; longer ones are counted under `_other_`.
 const MAX_CLIENT_BYTES: usize = 64;
@@ -32,7 +32,9 @@ pub struct Exchange {
 /// What is known of an exchange before it ends.
 #[derive(Debug)]
 struct Watched {
-    api: Api,
+    /// Of the thread on which it began.
+    counts: Arc<Counts>,
+    api: u16,
     started: Instant,
     method: u8,
     route: Route,
@@ -51,11 +53,12 @@ enum Route {
 }
 
 impl Exchange {
-    pub(crate) fn begin(api: Api, method: &Method, headers: &HeaderMap, started: Instant) -> Exchange {
-        let client = client_number(&api, headers);
-        api.process.recorder.begin(api.index as u16);
+    pub(crate) fn begin(api: &Api, method: &Method, headers: &HeaderMap, started: Instant) -> Exchange {
+        let client = client_number(api.state(), headers);
+        let number = api.index as u16;
         let watched = Watched {
-            api,
+            counts: api.process.recorder.begin(number),
+            api: number,
             started,
             method: method_number(method),
             route: Route::Known(NOT_APPLICABLE_ID),
@@ -70,7 +73,7 @@ impl Exchange {
     /// The template of the route that answers, such as `/users/{id}`. Never the raw path.
     pub fn set_route(&mut self, template: &str) {
         if let Some(watched) = &mut self.watched {
-            watched.route = Route::Known(watched.api.state().routes.id(template));
+            watched.route = Route::Known(watched.routes().id(template));
         }
     }
 
@@ -79,7 +82,7 @@ impl Exchange {
     pub fn guess_route(&mut self, path: &str) {
         let Some(watched) = &mut self.watched else { return };
         let template = template_of(path);
-        watched.route = match watched.api.state().routes.known_id(&template) {
+        watched.route = match watched.routes().known_id(&template) {
             None => Route::Guessed(template.into_owned()),
             Some(known) => Route::Known(known),
         };
@@ -88,7 +91,7 @@ impl Exchange {
     /// Says that a policy of this name refuses the request.
     pub fn refuse(&mut self, policy: &str) {
         if let Some(watched) = &mut self.watched {
-            watched.policy = watched.api.process.policies.id(policy);
+            watched.policy = watched.counts.subjects.policies.id(policy);
         }
     }
 
@@ -142,7 +145,7 @@ impl Drop for Exchange {
         // A handler that panics takes its future along: that is the API's failure, not the client's.
         let (status, failed_by) = if std::thread::panicking() {
             (StatusCode::INTERNAL_SERVER_ERROR.as_u16(), FailedBy::Upstream)
-        } else if watched.api.process.is_cutting_off() {
+        } else if watched.is_cut_off() {
             (StatusCode::SERVICE_UNAVAILABLE.as_u16(), FailedBy::Gateway)
         } else {
             (CLIENT_CLOSED_REQUEST, FailedBy::Client)
@@ -179,7 +182,7 @@ impl Answered {
             End::Broken => FailedBy::Upstream,
             // The body breaks off because its maker panicked.
             End::Dropped if std::thread::panicking() => FailedBy::Upstream,
-            End::Dropped if self.watched.api.process.is_cutting_off() => FailedBy::Gateway,
+            End::Dropped if self.watched.is_cut_off() => FailedBy::Gateway,
             // A failure that the client did not wait to read is still a failure.
             End::Dropped if self.failed_by.counts_against_service() => self.failed_by,
             End::Dropped => FailedBy::Client,
@@ -189,15 +192,29 @@ impl Answered {
 }
 
 impl Watched {
-    fn record(self, status: u16, failed_by: FailedBy, response_bytes: u64, first_byte_micros: Option<u64>) {
+    fn routes(&self) -> &Labels {
+        &self.counts.subjects.routes[usize::from(self.api)]
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.counts.subjects.cuts_off.load(Ordering::Relaxed)
+    }
+
+    fn record(
+        mut self,
+        status: u16,
+        failed_by: FailedBy,
+        response_bytes: u64,
+        first_byte_micros: Option<u64>,
+    ) {
         let ended = Instant::now();
-        let state = self.api.state();
-        let route = match self.route {
+        let route = std::mem::replace(&mut self.route, Route::Known(NOT_APPLICABLE_ID));
+        let route = match route {
             Route::Known(route) => route,
             Route::Guessed(template) if matches!(status, 404 | 405) => {
-                state.routes.known_id(&template).unwrap_or(NOT_APPLICABLE_ID)
+                self.routes().known_id(&template).unwrap_or(NOT_APPLICABLE_ID)
             }
-            Route::Guessed(template) => state.routes.id(&template),
+            Route::Guessed(template) => self.routes().id(&template),
         };
         let total_micros = micros_since(self.started, ended);
         let measured = Measurement {
@@ -207,7 +224,7 @@ impl Watched {
             response_bytes,
         };
         let key = SeriesKey {
-            api: self.api.index as u16,
+            api: self.api,
             route,
             client: self.client,
             status,
@@ -215,7 +232,7 @@ impl Watched {
             method: self.method,
             failed_by,
         };
-        self.api.process.recorder.record(key, ended, &measured);
+        self.counts.subjects.record(key, ended, &measured);
     }
 }
 
@@ -223,8 +240,7 @@ fn micros_since(started: Instant, ended: Instant) -> u64 {
     ended.saturating_duration_since(started).as_micros() as u64
 }
 
-fn client_number(api: &Api, headers: &HeaderMap) -> u16 {
-    let state = api.state();
+fn client_number(state: &ApiState, headers: &HeaderMap) -> u16 {
     let Some(name) = state.settings.client_id_headers.iter().find_map(|header| headers.get(header)) else {
         return NOT_APPLICABLE_ID;
     };

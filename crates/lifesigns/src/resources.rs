@@ -17,6 +17,7 @@ mod maintenance;
 mod metrics;
 mod negotiate;
 mod path;
+mod paths;
 pub(crate) mod prepared;
 mod probes;
 mod reading;
@@ -46,6 +47,7 @@ use crate::settings::{Listener, ResourceKind};
 use crate::snapshot::Snapshot;
 
 pub use self::path::normalize_path;
+pub(crate) use self::paths::ResourcePaths;
 pub use self::request_id::{RequestId, is_trace_parent, request_id};
 
 /// When a token whose issuer cannot be asked for its keys is worth another try, in seconds.
@@ -93,11 +95,14 @@ impl Resource {
 }
 
 fn find_by_path(api: &ApiState, path: &str) -> Option<Resource> {
-    if let Some(kind) = api.paths.get(path).filter(|kind| **kind != ResourceKind::Analytics) {
-        return Some(Resource { kind: *kind, target: Target::Whole });
+    if !api.paths.may_lead_somewhere(path) {
+        return None;
+    }
+    if let Some(kind) = api.paths.get(path).filter(|kind| *kind != ResourceKind::Analytics) {
+        return Some(Resource { kind, target: Target::Whole });
     }
     let (parent, last) = path.rsplit_once('/')?;
-    if api.settings.forced_answers && api.paths.get(parent) == Some(&ResourceKind::HealthStatus) {
+    if api.settings.forced_answers && api.paths.get(parent) == Some(ResourceKind::HealthStatus) {
         return Some(Resource { kind: ResourceKind::HealthStatus, target: Target::Forced(last.to_owned()) });
     }
     let question = match last {
@@ -108,7 +113,7 @@ fn find_by_path(api: &ApiState, path: &str) -> Option<Resource> {
     let mut segments = parent.rsplitn(4, '/');
     let (environment, word, organization, base) =
         (segments.next()?, segments.next()?, segments.next()?, segments.next()?);
-    if word != "environments" || api.paths.get(base) != Some(&ResourceKind::Analytics) {
+    if word != "environments" || api.paths.get(base) != Some(ResourceKind::Analytics) {
         return None;
     }
     let (organization, environment) = (organization.to_owned(), environment.to_owned());
@@ -156,6 +161,9 @@ where
     B: Body,
 {
     let (parts, body) = request.into_parts();
+    if let Some(response) = prepared::answer(api, &resource, &parts) {
+        return response;
+    }
     let call = Call::begin(api, &resource, caller, &parts);
     if call.is_usual_probe() {
         return call.answer_usual_probe();
@@ -171,6 +179,9 @@ pub(crate) fn answer_at_once(
     caller: Caller,
     parts: &Parts,
 ) -> Response<Full<Bytes>> {
+    if let Some(response) = prepared::answer(api, resource, parts) {
+        return response;
+    }
     let call = Call::begin(api, resource, caller, parts);
     if call.is_usual_probe() {
         return call.answer_usual_probe();

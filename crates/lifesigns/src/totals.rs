@@ -3,14 +3,32 @@
 use std::sync::Arc;
 
 use lifesigns_model::exchange::FailedBy;
+use lifesigns_model::rollup::Rollup;
+use rustc_hash::FxHashMap;
 
 use crate::process::{Lifesigns, Process};
+use crate::recorder::accumulator::SeriesKey;
+use crate::recorder::labels::OTHER_ID;
 use crate::recorder::{METHODS, lock};
 
 /// Upper bounds of the latency buckets in seconds, as OpenTelemetry's conventions advise. A duration within 1.6 % of
 /// a bound may be counted on either side of it.
 pub const LATENCY_BOUNDS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// The same in microseconds.
+const BOUNDS_MICROS: [u64; LATENCY_BOUNDS.len()] = {
+    let mut micros = [0; LATENCY_BOUNDS.len()];
+    let mut index = 0;
+    while index < micros.len() {
+        micros[index] = (LATENCY_BOUNDS[index] * 1e6) as u64;
+        index += 1;
+    }
+    micros
+};
+
+/// Labels that are told apart.
+const MAX_TOTALS: usize = 20_000;
 
 /// The exchanges with the same labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,27 +63,61 @@ impl Lifesigns {
     }
 }
 
+/// The labels of exchanges that are added up. Clients are left out: their number would make the answer large.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct TotalKey {
+    api: u16,
+    route: u16,
+    method: u8,
+    status: u16,
+    failed_by: FailedBy,
+}
+
+/// What has passed with the same labels.
+#[derive(Clone, Copy, Debug, Default)]
+struct Total {
+    count: u64,
+    micros: u64,
+    up_to_bounds: [u64; LATENCY_BOUNDS.len()],
+    request_bytes: u64,
+    response_bytes: u64,
+}
+
+/// Everything since the process began.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    by_key: FxHashMap<TotalKey, Total>,
+}
+
+impl Totals {
+    /// Adds to the total that `key` belongs to. When there are too many of them, a new one loses its route.
+    pub(crate) fn add(&mut self, key: SeriesKey, rollup: &Rollup) {
+        let SeriesKey { api, route, status, method, failed_by, .. } = key;
+        let mut key = TotalKey { api, route, method, status, failed_by };
+        if self.by_key.len() >= MAX_TOTALS && !self.by_key.contains_key(&key) {
+            key.route = OTHER_ID;
+        }
+        let total = self.by_key.entry(key).or_default();
+        total.count += rollup.count();
+        total.micros = total.micros.saturating_add(rollup.latency.sum_micros());
+        for (sum, more) in total.up_to_bounds.iter_mut().zip(rollup.latency.counts_up_to(&BOUNDS_MICROS)) {
+            *sum += more;
+        }
+        total.request_bytes = total.request_bytes.saturating_add(rollup.request_bytes);
+        total.response_bytes = total.response_bytes.saturating_add(rollup.response_bytes);
+    }
+}
+
 impl Process {
     pub(crate) fn exchange_totals(&self) -> Vec<ExchangeTotals> {
-        let mut totals: Vec<_> = lock(&self.totals)
-            .by_key
-            .iter()
-            .map(|(key, rollup)| {
-                let up_to = |bound: f64| rollup.latency.count_up_to((bound * 1e6) as u64);
-                let total = (
-                    rollup.count(),
-                    rollup.latency.sum_micros(),
-                    LATENCY_BOUNDS.map(up_to),
-                    [rollup.request_bytes, rollup.response_bytes],
-                );
-                (*key, total)
-            })
-            .collect();
+        let mut totals: Vec<_> =
+            lock(&self.totals).by_key.iter().map(|(key, total)| (*key, *total)).collect();
         // Names are looked up when the collector need not wait any more.
-        totals.sort_unstable_by_key(|(key, _)| (key.api, key.route, key.method, key.status, key.failed_by));
+        totals.sort_unstable_by_key(|(key, _)| *key);
         totals
             .into_iter()
-            .map(|(key, (count, micros, up_to_bounds, [request_bytes, response_bytes]))| {
+            .map(|(key, total)| {
+                let Total { count, micros, up_to_bounds, request_bytes, response_bytes } = total;
                 let api = &self.apis[usize::from(key.api)];
                 ExchangeTotals {
                     api: Arc::clone(&api.name),

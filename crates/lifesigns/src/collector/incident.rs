@@ -52,7 +52,7 @@ fn play(clock_ahead: impl Fn(usize) -> SignedDuration) -> Vec<(u64, Light, Light
     let record = |status, failed_by, millis: u64| {
         let key = SeriesKey { api: 0, route, client: 0, status, policy: 0, method: 1, failed_by };
         let measured = Measurement { total_micros: millis * 1000, ..Measurement::default() };
-        process.recorder.record(key, began, &measured);
+        process.recorder.subjects.record(key, began, &measured);
     };
     for (number, second) in seconds().iter().enumerate() {
         for request in 0..second.requests {

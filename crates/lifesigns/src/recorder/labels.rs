@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use lifesigns_model::series::{NOT_APPLICABLE, OTHER};
 
 /// Number of the label [`NOT_APPLICABLE`] in every set.
@@ -28,7 +29,8 @@ pub(crate) struct Labels {
 
 #[derive(Clone, Debug)]
 struct Known {
-    ids: HashMap<Arc<str>, u16>,
+    /// Clients choose labels, so the hash has a key.
+    ids: HashMap<Arc<str>, u16, RandomState>,
     names: Vec<Arc<str>>,
 }
 

@@ -2,24 +2,13 @@
 
 use std::collections::VecDeque;
 
-use lifesigns_model::exchange::Measurement;
-
-use super::accumulator::SeriesKey;
+use super::ring::Ended;
 
 /// How many are kept, the newest of all threads.
 pub(crate) const KEPT: usize = 10_000;
 
 /// Of those that end in one thread between two ticks, so many are kept, the newest.
 const KEPT_OF_A_THREAD: usize = 1000;
-
-/// One exchange that has ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended {
-    pub(crate) key: SeriesKey,
-    /// Wall time of its end, in microseconds since the epoch.
-    pub(crate) at_micros: i64,
-    pub(crate) measured: Measurement,
-}
 
 /// The last exchanges of one thread since the last tick.
 #[derive(Debug, Default)]
@@ -84,7 +73,10 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
+    use lifesigns_model::exchange::Measurement;
+
     use super::*;
+    use crate::recorder::accumulator::SeriesKey;
 
     fn ended(at_micros: i64) -> Ended {
         Ended { key: SeriesKey::SOME, at_micros, measured: Measurement::default() }

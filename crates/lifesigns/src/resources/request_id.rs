@@ -1,5 +1,8 @@
 //! Names for requests, so that an answer can be found again in a log.
 
+use std::cell::Cell;
+
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Header that carries the name of a request, both ways.
@@ -41,6 +44,9 @@ fn is_request_id(bytes: &[u8]) -> bool {
     (1..=128).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
 }
 
+/// Length of a name that is made here.
+const DIGITS: usize = 32;
+
 /// Each byte in two digits.
 const HEXADECIMAL: [[u8; 2]; 256] = {
     let digits = b"0123456789abcdef";
@@ -53,17 +59,28 @@ const HEXADECIMAL: [[u8; 2]; 256] = {
     all
 };
 
+/// Names that a thread makes at a time: they share one piece of memory.
+const BATCH: usize = 32;
+
 fn made() -> HeaderValue {
-    let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(next_number().to_be_bytes()) {
-        pair.copy_from_slice(&HEXADECIMAL[usize::from(byte)]);
+    thread_local! {
+        static MADE: Cell<Bytes> = const { Cell::new(Bytes::new()) };
     }
-    HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    let mut ready = MADE.take();
+    if ready.is_empty() {
+        ready = (0..BATCH).flat_map(|_| next_number().to_be_bytes()).flat_map(digits_of).collect();
+    }
+    let name = ready.split_to(DIGITS);
+    MADE.set(ready);
+    HeaderValue::from_maybe_shared(name).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+fn digits_of(byte: u8) -> [u8; 2] {
+    HEXADECIMAL[usize::from(byte)]
 }
 
 /// 128 bits that do not come twice: a random number for each thread, and a count. They need not be secret.
 fn next_number() -> u128 {
-    use std::cell::Cell;
     thread_local! {
         static NEXT: Cell<u128> = Cell::new(random());
     }

@@ -3,6 +3,7 @@
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, str::FromStr, time::Duration};
 
 use http::{HeaderValue, Uri, uri::Authority};
+use lifesigns::{Mount, resources::normalize_path};
 use lifesigns_model::route::Templates;
 
 /// How a gateway listens, what it has behind it, and how long it waits for whom.
@@ -79,6 +80,11 @@ impl Route {
             preserve_host: true,
             templates: None,
         }
+    }
+
+    /// Where its requests come in.
+    pub fn mount(&self) -> Mount {
+        Mount::new(self.host.as_deref(), &normalize_path(&self.prefix))
     }
 }
 

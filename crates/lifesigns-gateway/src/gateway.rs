@@ -54,6 +54,11 @@ impl Gateway {
         for listener in listeners.iter().chain(&admin) {
             check_upstreams(&config, listener.local_addr()?)?;
         }
+        for route in &config.routes {
+            if let Some(api) = lifesigns.apis().find(|api| api.name() == route.api) {
+                api.add_mount(route.mount());
+            }
+        }
         Ok(Gateway { config: Arc::new(config), mark: Mark::new(), lifesigns, listeners, admin })
     }
 

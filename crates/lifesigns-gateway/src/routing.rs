@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderValue, Uri, uri::PathAndQuery};
-use lifesigns::{Api, resources::normalize_path};
+use lifesigns::{Api, Mount, behind};
 use lifesigns_model::route::Templates;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -44,21 +44,16 @@ pub(crate) struct Target {
     pub(crate) templates: Option<Templates>,
     /// Value of `X-Forwarded-Prefix`, if a prefix is taken off.
     pub(crate) stripped: Option<HeaderValue>,
-    host: Option<Host>,
-    /// Empty for `/`.
-    prefix: String,
+    mount: Mount,
     /// What the upstream wants before every path.
     base: String,
 }
 
 impl Target {
     pub(crate) fn new(route: &Route, api: Api, upstream: usize, complaints: Arc<Complaints>) -> Target {
-        let prefix = match normalize_path(&route.prefix).as_ref() {
-            "/" => String::new(),
-            path => path.to_owned(),
-        };
-        let strips = route.strip_prefix && !prefix.is_empty();
-        let encoded = utf8_percent_encode(&prefix, NOT_IN_A_PATH).to_string();
+        let mount = route.mount();
+        let strips = route.strip_prefix && !mount.path().is_empty();
+        let encoded = utf8_percent_encode(mount.path(), NOT_IN_A_PATH).to_string();
         Target {
             api,
             complaints,
@@ -66,18 +61,14 @@ impl Target {
             preserve_host: route.preserve_host,
             templates: route.templates.clone(),
             stripped: strips.then(|| HeaderValue::from_str(&encoded).ok()).flatten(),
-            host: route.host.as_deref().map(Host::new),
-            prefix,
+            mount,
             base: route.upstream.base().to_owned(),
         }
     }
 
     /// The part of a normalised path that is behind this API's prefix; at least `/`.
     pub(crate) fn relative<'p>(&self, normalized: &'p str) -> &'p str {
-        match &normalized[self.prefix.len()..] {
-            "" => "/",
-            rest => rest,
-        }
+        self.mount.relative(normalized).unwrap_or("/")
     }
 
     /// The normalised path as the API sees it.
@@ -88,7 +79,8 @@ impl Target {
     /// The request target to send on. The path is left as the client wrote it wherever that means the same to the
     /// upstream as it meant to the routing.
     pub(crate) fn outgoing(&self, uri: &Uri, normalized: &str) -> Uri {
-        let is_unchanged = self.prefix.is_empty() || (self.stripped.is_none() && self.fits_raw(uri.path()));
+        let is_unchanged =
+            self.mount.path().is_empty() || (self.stripped.is_none() && self.fits_raw(uri.path()));
         if self.base.is_empty() && is_unchanged {
             return uri.clone();
         }
@@ -105,7 +97,7 @@ impl Target {
             // Only the asterisk form of OPTIONS is not a path (RFC 9112 §3.2.4).
             return if raw.is_empty() { Cow::Borrowed("/") } else { Cow::Borrowed(raw) };
         }
-        if self.prefix.is_empty() && self.base.is_empty() {
+        if self.mount.path().is_empty() && self.base.is_empty() {
             return Cow::Borrowed(raw);
         }
         if !self.fits_raw(raw) {
@@ -115,7 +107,7 @@ impl Target {
         if self.stripped.is_none() {
             return Cow::Borrowed(raw);
         }
-        match &raw[self.prefix.len()..] {
+        match &raw[self.mount.path().len()..] {
             "" => Cow::Borrowed("/"),
             rest => Cow::Borrowed(rest),
         }
@@ -123,7 +115,7 @@ impl Target {
 
     /// Whether the raw path begins with the prefix literally and what follows does not lead out of it.
     fn fits_raw(&self, raw: &str) -> bool {
-        let Some(rest) = raw.strip_prefix(self.prefix.as_str()) else { return false };
+        let Some(rest) = raw.strip_prefix(self.mount.path()) else { return false };
         if !(rest.is_empty() || rest.starts_with('/')) {
             return false;
         }
@@ -131,12 +123,7 @@ impl Target {
     }
 
     fn covers(&self, host: Option<&str>, normalized: &str) -> bool {
-        let of_host = match (&self.host, host) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(own), Some(host)) => own.is(host),
-        };
-        of_host && (self.prefix.is_empty() || behind(normalized, &self.prefix).is_some())
+        self.mount.covers(host, normalized)
     }
 }
 
@@ -147,10 +134,7 @@ pub(crate) struct Router {
 
 impl Router {
     pub(crate) fn new(mut targets: Vec<Target>) -> Router {
-        targets.sort_by_key(|target| {
-            let host = target.host.as_ref().map_or(0, Host::len);
-            (std::cmp::Reverse(host), std::cmp::Reverse(target.prefix.len()))
-        });
+        targets.sort_by_key(|target| std::cmp::Reverse(target.mount.specificity()));
         Router { targets }
     }
 
@@ -166,14 +150,15 @@ impl Router {
         if let Some(named) = self.targets.iter().find_map(|target| Some((target, by_name(target)?))) {
             return Some(named);
         }
-        let by_prefix = |target: &Target| behind(normalized, &target.prefix);
-        let is_candidate = |target: &&Target| !target.prefix.is_empty() && by_prefix(target).is_some();
-        let found = self.targets.iter().filter(is_candidate).max_by_key(|target| target.prefix.len())?;
+        let by_path = |target: &Target| behind(normalized, target.mount.path());
+        let is_candidate = |target: &&Target| !target.mount.path().is_empty() && by_path(target).is_some();
+        let found =
+            self.targets.iter().filter(is_candidate).max_by_key(|target| target.mount.path().len())?;
         let is_shared = self
             .targets
             .iter()
-            .any(|other| other.prefix == found.prefix && other.api.name() != found.api.name());
-        (!is_shared).then_some((found, by_prefix(found)?))
+            .any(|other| other.mount.path() == found.mount.path() && other.api.name() != found.api.name());
+        (!is_shared).then_some((found, by_path(found)?))
     }
 }
 
@@ -200,46 +185,4 @@ fn leads_up<'s>(segments: impl Iterator<Item = Cow<'s, str>>) -> bool {
         }
     }
     false
-}
-
-/// What is behind a prefix that ends with a segment; at least `/`.
-fn behind<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
-    match path.strip_prefix(prefix)? {
-        "" => Some("/"),
-        rest => rest.starts_with('/').then_some(rest),
-    }
-}
-
-/// The host that an API is reached by.
-struct Host {
-    /// Without the dot that may end it.
-    name: String,
-    /// `None`: any.
-    port: Option<String>,
-}
-
-impl Host {
-    fn new(text: &str) -> Host {
-        let (name, port) = name_and_port(text);
-        Host { name: name.to_owned(), port: port.map(str::to_owned) }
-    }
-
-    fn is(&self, host: &str) -> bool {
-        let (name, port) = name_and_port(host);
-        self.name.eq_ignore_ascii_case(name) && (self.port.is_none() || self.port.as_deref() == port)
-    }
-
-    fn len(&self) -> usize {
-        self.name.len() + self.port.as_ref().map_or(0, |port| 1 + port.len())
-    }
-}
-
-/// A host and its port: `[::1]:80` is `[::1]` and `80`. The dot that makes a name absolute does not make it another
-/// one (RFC 1034 §3.1).
-fn name_and_port(host: &str) -> (&str, Option<&str>) {
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, Some(port)),
-        _ => (host, None),
-    };
-    (name.strip_suffix('.').unwrap_or(name), port.filter(|port| !port.is_empty()))
 }

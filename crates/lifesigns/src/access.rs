@@ -129,6 +129,11 @@ impl Access {
         Access { tokens, authority, attempts: Attempts::new(failed_attempts_per_minute) }
     }
 
+    /// Whether there are tokens of which it cannot always be told whether they are good.
+    pub(crate) fn asks_others(&self) -> bool {
+        self.authority.is_some()
+    }
+
     /// Who issues tokens to apps, if anybody does.
     pub(crate) fn issuer(&self) -> Option<&dyn Authority> {
         self.authority.as_deref().filter(|authority| authority.has_apps())

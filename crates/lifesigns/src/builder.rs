@@ -323,6 +323,7 @@ impl Builder {
             identity: api.identity.clone(),
             thresholds: api.thresholds,
             groups: api.groups.clone(),
+            mounts: Mutex::default(),
             routes: Arc::new(Labels::new(api.max_routes.unwrap_or(500))),
             clients: Labels::new(api.max_clients.unwrap_or(1000)),
             records,

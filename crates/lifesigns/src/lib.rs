@@ -24,6 +24,7 @@
 //! | `/analytics/1.0/…/query` | any question about the traffic; takes a token and a store |
 //! | `/metrics` | Prometheus and OpenMetrics; takes a token |
 //! | `/oauth2/token` | tokens for apps; takes an [`Authority`] that knows some |
+//! | `/openapi.json` | all of these described, as OpenAPI 3.1 |
 //!
 //! What it does *not* do: it makes no HTTP connection and knows no SQL. It starts one thread, and two more where there are
 //! checks, which sleep nearly all the time. A request for a cheap resource touches nothing but a snapshot in memory.
@@ -39,6 +40,7 @@ mod journal;
 mod layer;
 mod limit;
 mod maintenance;
+mod mount;
 mod objective;
 mod proc;
 mod process;
@@ -66,6 +68,7 @@ pub use self::builder::{ApiOptions, BadCheck, BadVariable, Builder, IDENTITY_VAR
 pub use self::checks::{Check, CheckSnapshot, RunCounts};
 pub use self::layer::{HealthLayer, HealthService, ServiceBody, ServiceFuture};
 pub use self::maintenance::BadMaintenance;
+pub use self::mount::{Mount, behind};
 pub use self::proc::{ProcessFigures, ProcessSource};
 pub use self::process::{Api, Lifesigns};
 pub use self::record::{Exchange, RequestBody, ResponseBody};

@@ -58,9 +58,10 @@ pub(crate) enum History {
 }
 
 impl History {
-    const ALL: [History; 4] = [History::None, History::Loading, History::Failing, History::Complete];
+    pub(crate) const ALL: [History; 4] =
+        [History::None, History::Loading, History::Failing, History::Complete];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             History::None => "none",
             History::Loading => "loading",

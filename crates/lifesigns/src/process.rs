@@ -24,11 +24,13 @@ use crate::clock::Timekeeper;
 use crate::collector::{self, Collected, Stop};
 use crate::limit::Limiter;
 use crate::maintenance;
+use crate::mount::Mount;
 use crate::objective::{self, ObjectiveState};
 use crate::proc::{ProcessFigures, ProcessSource};
 use crate::record::Exchange;
 use crate::recorder::labels::Labels;
 use crate::recorder::{Recorder, lock};
+use crate::resources::openapi::Descriptions;
 use crate::resources::{Resource, ResourcePaths};
 use crate::settings::{Listener, ResourceKind, RouteGroup, Settings};
 use crate::snapshot::Snapshot;
@@ -70,6 +72,7 @@ pub(crate) struct Process {
     /// Those who may have an answer made that takes memory and time, all at once.
     pub(crate) readers: Arc<Semaphore>,
     pub(crate) start_up: StartUp,
+    pub(crate) descriptions: Descriptions,
     phase: AtomicU8,
 }
 
@@ -104,6 +107,8 @@ pub(crate) struct ApiState {
     /// False for a gateway's own subject, which has no exchanges of its own.
     pub(crate) records: bool,
     pub(crate) groups: Vec<RouteGroup>,
+    /// Where it stands in a gateway.
+    pub(crate) mounts: Mutex<Vec<Mount>>,
     pub(crate) objective: Option<ObjectiveState>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Held while the store is told, so that it remembers what holds.
@@ -252,6 +257,7 @@ impl Process {
             stop: Arc::default(),
             readers: Arc::new(Semaphore::new(CONCURRENT_READERS)),
             start_up: StartUp::new(builder.start_tasks),
+            descriptions: Descriptions::default(),
             phase: AtomicU8::new(0),
         })
     }
@@ -501,6 +507,16 @@ impl Api {
     /// [`crate::resources::normalize_path`] leaves it.
     pub fn resource(&self, normalized_path: &str, listener: Listener) -> Option<Resource> {
         Resource::find(self.state(), normalized_path, listener, false)
+    }
+
+    /// Says where the API stands in front of its callers, so that `/openapi.json` can tell. For gateways; an API may
+    /// stand in several places.
+    pub fn add_mount(&self, mount: Mount) {
+        let mut mounts = lock(&self.state().mounts);
+        if !mounts.contains(&mount) {
+            mounts.push(mount);
+            self.process.descriptions.forget();
+        }
     }
 
     /// Begins to watch an exchange whose request's head has just been read.

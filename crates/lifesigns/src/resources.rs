@@ -16,6 +16,7 @@ mod health_status;
 mod maintenance;
 mod metrics;
 mod negotiate;
+pub(crate) mod openapi;
 mod path;
 mod paths;
 pub(crate) mod prepared;
@@ -194,6 +195,26 @@ pub(crate) fn answer_at_once(
 }
 
 impl<'a> Call<'a> {
+    /// A call that nobody made, to ask what one would come to.
+    fn imagined(api: &'a Api, resource: &'a Resource, listener: Listener, parts: &'a Parts) -> Call<'a> {
+        let (state, elapsed) = (api.state(), api.process.time.elapsed());
+        let (caller, request_id) = (Caller { peer: None, listener }, RequestId::new());
+        let snapshot = state.snapshot.load_full();
+        let granted = OnceLock::new();
+        Call {
+            api,
+            state,
+            resource,
+            caller,
+            parts,
+            has_no_wishes: false,
+            request_id,
+            elapsed,
+            snapshot,
+            granted,
+        }
+    }
+
     /// Counts and logs a request.
     fn begin(api: &'a Api, resource: &'a Resource, caller: Caller, parts: &'a Parts) -> Call<'a> {
         let state = api.state();
@@ -254,6 +275,7 @@ impl Call<'_> {
             }
             (ResourceKind::Metrics, _) => metrics::answer(self).await,
             (ResourceKind::Token, _) => token::answer(self, body).await,
+            (ResourceKind::OpenApi, _) => openapi::answer(self).await,
             _ => self.answer_from_snapshot(),
         };
         (answer, allowance)

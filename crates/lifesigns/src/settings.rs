@@ -29,11 +29,13 @@ pub enum ResourceKind {
     Metrics,
     /// `/oauth2/token`
     Token,
+    /// `/openapi.json`
+    OpenApi,
 }
 
 impl ResourceKind {
     /// All kinds.
-    pub const ALL: [ResourceKind; 11] = [
+    pub const ALL: [ResourceKind; 12] = [
         ResourceKind::Status,
         ResourceKind::Health,
         ResourceKind::HealthStatus,
@@ -45,6 +47,7 @@ impl ResourceKind {
         ResourceKind::Analytics,
         ResourceKind::Metrics,
         ResourceKind::Token,
+        ResourceKind::OpenApi,
     ];
 
     /// Name in the configuration.
@@ -61,6 +64,7 @@ impl ResourceKind {
             ResourceKind::Analytics => "analytics",
             ResourceKind::Metrics => "metrics",
             ResourceKind::Token => "token",
+            ResourceKind::OpenApi => "openapi",
         }
     }
 
@@ -84,12 +88,16 @@ impl ResourceKind {
             ResourceKind::Analytics => "/analytics/1.0",
             ResourceKind::Metrics => "/metrics",
             ResourceKind::Token => "/oauth2/token",
+            ResourceKind::OpenApi => "/openapi.json",
         }
     }
 
     /// Whether it spans all APIs of a process, rather than belonging to one.
     pub const fn is_shared(self) -> bool {
-        matches!(self, ResourceKind::Analytics | ResourceKind::Metrics | ResourceKind::Token)
+        matches!(
+            self,
+            ResourceKind::Analytics | ResourceKind::Metrics | ResourceKind::Token | ResourceKind::OpenApi
+        )
     }
 
     /// Whether its answer is or may be made on a thread that may block, rather than at once from a snapshot.
@@ -101,6 +109,7 @@ impl ResourceKind {
                 | ResourceKind::Analytics
                 | ResourceKind::Metrics
                 | ResourceKind::Token
+                | ResourceKind::OpenApi
         )
     }
 }

@@ -41,6 +41,20 @@ pub enum FaultCode {
 }
 
 impl FaultCode {
+    /// All codes.
+    pub const ALL: [FaultCode; 10] = [
+        FaultCode::MalformedJson,
+        FaultCode::WrongType,
+        FaultCode::UnknownKey,
+        FaultCode::Missing,
+        FaultCode::Conflict,
+        FaultCode::UnknownValue,
+        FaultCode::BadValue,
+        FaultCode::OutOfRange,
+        FaultCode::TooMany,
+        FaultCode::TooDeep,
+    ];
+
     /// The code on the wire.
     pub const fn name(self) -> &'static str {
         match self {

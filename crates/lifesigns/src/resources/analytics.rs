@@ -9,7 +9,7 @@ use super::{Call, Question, body, events};
 use crate::access::Denied;
 
 /// Longest query, in bytes.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 pub(super) async fn answer<B: Body>(
     call: &Call<'_>,

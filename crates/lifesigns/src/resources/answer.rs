@@ -33,6 +33,7 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 const USUAL_HEADERS: usize = 10;
 
 /// An answer as a resource makes it: the whole of it, whatever the method and the coding.
+#[derive(Clone, Debug)]
 pub(super) struct Answer {
     status: StatusCode,
     content_type: Option<HeaderValue>,
@@ -195,31 +196,24 @@ impl Call<'_> {
     }
 
     fn told(&self, fault: &Fault) -> Answer {
-        match self.resource.kind {
-            ResourceKind::Status => {
+        match error_form(self.resource.kind, fault.status) {
+            ErrorForm::Status => {
                 let error = status_error(&fault.message, &self.state.name, self.now().wall);
                 Answer::json(fault.status, &error)
             }
-            ResourceKind::HealthDetails | ResourceKind::Analytics
-                if fault.status != StatusCode::TOO_MANY_REQUESTS =>
-            {
+            ErrorForm::Query => {
                 let mut error = json!({"code": fault.code, "message": fault.message});
                 if let Some(path) = &fault.path {
                     error["path"] = json!(path);
                 }
                 Answer::json(fault.status, &json!({"success": false, "error": error, "response": []}))
             }
-            // The errors of RFC 6749 §5.2; it has none for what went wrong before a grant was asked for.
-            ResourceKind::Token
-                if fault.status == StatusCode::BAD_REQUEST || fault.status == StatusCode::UNAUTHORIZED =>
-            {
+            ErrorForm::Grant => {
                 let error = json!({"error": fault.code, "error_description": fault.message});
                 Answer::json(fault.status, &error)
             }
-            ResourceKind::HealthStatus if health_status::is_own_code(fault.status) => {
-                health_status::represent(self, fault.status, &fault.message)
-            }
-            _ => {
+            ErrorForm::Light => health_status::represent(self, fault.status, &fault.message),
+            ErrorForm::Problem => {
                 let mut problem = json!({
                     "type": "about:blank",
                     "title": fault.status.canonical_reason(),
@@ -238,6 +232,36 @@ impl Call<'_> {
                 Answer::new(fault.status, PROBLEM, problem.to_string())
             }
         }
+    }
+}
+
+/// What the body of an error looks like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ErrorForm {
+    /// `error`, `timestamp` and `service`.
+    Status,
+    /// `success`, `error` and `response`.
+    Query,
+    /// The errors of RFC 6749 §5.2, which has none for what went wrong before a grant was asked for.
+    Grant,
+    /// An answer of the traffic light.
+    Light,
+    /// RFC 9457.
+    Problem,
+}
+
+/// What the body of an error with this status looks like, by what its readers know.
+pub(super) fn error_form(kind: ResourceKind, status: StatusCode) -> ErrorForm {
+    match kind {
+        ResourceKind::Status => ErrorForm::Status,
+        ResourceKind::HealthDetails | ResourceKind::Analytics if status != StatusCode::TOO_MANY_REQUESTS => {
+            ErrorForm::Query
+        }
+        ResourceKind::Token if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) => {
+            ErrorForm::Grant
+        }
+        ResourceKind::HealthStatus if health_status::is_own_code(status) => ErrorForm::Light,
+        _ => ErrorForm::Problem,
     }
 }
 

@@ -23,20 +23,20 @@ use super::answer::{Answer, Fault, JSON, PLAIN};
 use super::{Call, negotiate};
 use crate::settings::HealthDialect;
 
-const HEALTH_JSON: &str = "application/health+json";
+pub(super) const HEALTH_JSON: &str = "application/health+json";
 const ACTUATOR_3: &str = "application/vnd.spring-boot.actuator.v3+json";
 const ACTUATOR_2: &str = "application/vnd.spring-boot.actuator.v2+json";
 
 /// A dialect, and in which version.
 #[derive(Clone, Copy)]
-enum Form {
+pub(super) enum Form {
     Dialect(HealthDialect),
     /// The second version of Actuator's media type.
     Actuator2,
 }
 
 /// What `Accept` may choose from.
-const OFFERS: [(&str, Form); 5] = [
+pub(super) const OFFERS: [(&str, Form); 5] = [
     ("application/json", Form::Dialect(HealthDialect::Lifesigns)),
     (HEALTH_JSON, Form::Dialect(HealthDialect::HealthJson)),
     (ACTUATOR_3, Form::Dialect(HealthDialect::Actuator)),

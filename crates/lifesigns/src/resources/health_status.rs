@@ -13,10 +13,11 @@ const FORCED: HeaderName = HeaderName::from_static("x-lifesigns-forced");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
 const APPLICATION_XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-8");
-const OFFERS: [&str; 5] = ["application/json", "text/html", "text/plain", "text/xml", "application/xml"];
+pub(super) const OFFERS: [&str; 5] =
+    ["application/json", "text/html", "text/plain", "text/xml", "application/xml"];
 
 /// The codes that this resource answers with, and can be made to.
-const CODES: [u16; 8] = [200, 400, 401, 405, 429, 500, 502, 503];
+pub(super) const CODES: [u16; 8] = [200, 400, 401, 405, 429, 500, 502, 503];
 
 /// Seconds after which a caller may ask again when the light is red.
 const RED_RETRY_SECONDS: u32 = 60;

@@ -14,7 +14,7 @@ use super::{Call, body};
 use crate::maintenance::{BadMaintenance, LONGEST, end};
 
 /// Longest announcement, in bytes: a reason of 500 characters, each of them escaped, takes 6000.
-const MAX_BODY_BYTES: usize = 16 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// How long a change waits until a restart would know of it.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);

@@ -21,8 +21,9 @@ use crate::process::Process;
 use crate::settings::ResourceKind;
 use crate::totals::{ExchangeTotals, LATENCY_BOUNDS};
 
-const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-const OPEN_METRICS: HeaderValue =
+pub(super) const PROMETHEUS: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+pub(super) const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 const ACTIVE: &str = "http_server_active_requests";

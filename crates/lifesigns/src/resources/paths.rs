@@ -19,6 +19,11 @@ impl ResourcePaths {
         self.beginnings & beginning(path) != 0
     }
 
+    /// Where the resource of this kind is, if it is anywhere.
+    pub(super) fn of(&self, kind: ResourceKind) -> Option<&str> {
+        self.kinds.iter().find(|(_, found)| **found == kind).map(|(path, _)| path.as_str())
+    }
+
     pub(super) fn get(&self, path: &str) -> Option<ResourceKind> {
         self.kinds.get(path).copied()
     }

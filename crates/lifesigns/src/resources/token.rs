@@ -16,7 +16,7 @@ use super::{Call, body};
 use crate::access::{App, IssueError, IssueRequest, IssuedToken, Scope};
 
 /// Longest request, in bytes. A secret of 64 characters and all scopes take less than 300.
-const MAX_BODY_BYTES: usize = 8 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 8 * 1024;
 
 /// More than any grant has.
 const MAX_PARAMETERS: usize = 20;

@@ -15,7 +15,7 @@ const DIALECT_NAMES: [&str; HealthDialect::ALL.len()] = {
 };
 
 /// Names of the resources that have a table in `[resources]`.
-pub const RESOURCE_NAMES: [&str; 11] = [
+pub const RESOURCE_NAMES: [&str; 12] = [
     "status",
     "health",
     "health_status",
@@ -27,12 +27,13 @@ pub const RESOURCE_NAMES: [&str; 11] = [
     "analytics",
     "metrics",
     "token",
+    "openapi",
 ];
 
 /// `[resources]`, also `[api.resources]`
 pub const RESOURCES: Section = Section {
     header: "[resources]",
-    about: "What is answered by Lifesigns itself. `[api.resources]` has the same keys, for one API alone, except for `analytics`, `metrics` and `token`, which span all APIs; what is left out there is as `[resources]` says.",
+    about: "What is answered by Lifesigns itself. `[api.resources]` has the same keys, for one API alone, except for `analytics`, `metrics`, `token` and `openapi`, which span all APIs; what is left out there is as `[resources]` says.",
     keys: &[
         key("prefix", Kind::Text, "/-").about("Path that all resources of an API are moved under."),
         key("forced_answers", Kind::Switch, "false")
@@ -61,13 +62,14 @@ pub const RESOURCES: Section = Section {
         table("analytics", &RESOURCE),
         table("metrics", &RESOURCE),
         table("token", &RESOURCE),
+        table("openapi", &RESOURCE),
     ],
 };
 
 /// `[resources.health]` and so on
 pub const RESOURCE: Section = Section {
     header: "[resources.RESOURCE]",
-    about: "One resource. RESOURCE is `status`, `health`, `health_status`, `livez`, `readyz`, `startupz`, `maintenance`, `health_details`, `analytics`, `metrics` or `token`.",
+    about: "One resource. RESOURCE is `status`, `health`, `health_status`, `livez`, `readyz`, `startupz`, `maintenance`, `health_details`, `analytics`, `metrics`, `token` or `openapi`.",
     keys: &[
         key("enabled", Kind::Switch, "false")
             .default("true")

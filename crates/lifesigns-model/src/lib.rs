@@ -27,6 +27,7 @@ pub mod dialect;
 pub mod exchange;
 pub mod histogram;
 pub mod identity;
+pub mod leb128;
 pub mod light;
 pub mod moment;
 pub mod objective;

@@ -9,7 +9,8 @@
 //! | `write` | what does one transaction write? |
 //! | `upkeep` | how does expired data leave? |
 //! | `read` | how is a selection answered? |
-//! | `rows` | the statements over the three tables |
+//! | `block` | what does an API's minute, hour or day look like as bytes? |
+//! | `blocks` | the statements over the three tables of blocks |
 //! | `error` | what does a person read when something fails? |
 //!
 //! What survives: rows that [`flush`](RollupStore::flush) has acknowledged are in the file's write-ahead log, so
@@ -17,11 +18,12 @@
 //! transaction (`synchronous = NORMAL`): a loss of power may take the last transactions, whole, and leaves the
 //! file sound. The format is described in `docs/storage-format.md`.
 
+mod block;
+mod blocks;
 mod error;
 mod lock;
 mod queue;
 mod read;
-mod rows;
 mod schema;
 mod upkeep;
 mod write;
@@ -47,6 +49,9 @@ use self::lock::WriterLock;
 use self::queue::{Queue, Unflushed, Unqueued};
 use self::write::Database;
 use self::writer::{Gauges, Writer};
+
+/// Version of the files that this program writes; older ones are brought up to it when they are opened for writing.
+pub const FILE_VERSION: u32 = schema::VERSION;
 
 /// How a file is kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -15,9 +15,10 @@ use lifesigns_model::store::{
     AnyOf, Condition, Effort, Filter, Group, GroupBy, GroupKey, KeptNote, Selected, Selection, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rustc_hash::FxHashMap;
 
+use super::blocks;
 use super::error::{damaged, explain};
-use super::rows;
 use super::schema::{load_timeline, open_for_reading};
 use super::write::all_apis;
 
@@ -127,28 +128,32 @@ impl Reader {
         for api in wanted_apis(&transaction, &selection.filter)? {
             for segment in &plan.segments {
                 let start = segment.range.start.max(timeline.kept_from(segment.level));
-                let sql = rows::scan(segment.level, selection.percentiles);
+                let sql = blocks::scan(segment.level, selection.percentiles);
                 let mut scan = transaction.prepare_cached(sql)?;
                 let mut found = scan.query((api, start.number(), segment.range.end.number()))?;
                 while let Some(row) = found.next()? {
-                    if let Err(error) = meter.row() {
-                        return Ok(Err(error));
-                    }
-                    let labels = sums.labels_of(row.get(1)?, |id| {
-                        if let Some(series) = self.known.get(&id) {
-                            return Ok(series.clone());
+                    sums.turn_to(Minute::new(row.get(0)?));
+                    for entry in blocks::entries(row, selection.percentiles)? {
+                        let entry = entry.map_err(|error| damaged(1, error))?;
+                        if let Err(error) = meter.row() {
+                            return Ok(Err(error));
                         }
-                        let series = Arc::new(read_series(&transaction, id)?);
-                        self.known.insert(id, series.clone());
-                        Ok(series)
-                    })?;
-                    let Some(labels) = labels else { continue };
-                    let Some((count, rollup)) = sums.total(labels, Minute::new(row.get(0)?)) else {
-                        return Ok(Err(StoreError::too_many_groups(selection.max_groups)));
-                    };
-                    rows::packed(row, 2, selection.percentiles)?
-                        .add_to(count, rollup, selection.percentiles)
-                        .map_err(|error| damaged(8, error))?;
+                        let labels = sums.labels_of(entry.series, |id| {
+                            if let Some(series) = self.known.get(&id) {
+                                return Ok(series.clone());
+                            }
+                            let series = Arc::new(read_series(&transaction, id)?);
+                            self.known.insert(id, series.clone());
+                            Ok(series)
+                        })?;
+                        let Some(labels) = labels else { continue };
+                        let Some(total) = sums.total(labels) else {
+                            return Ok(Err(StoreError::too_many_groups(selection.max_groups)));
+                        };
+                        entry
+                            .add_to(&mut total.count, &mut total.rollup)
+                            .map_err(|error| damaged(2, error))?;
+                    }
                 }
             }
         }
@@ -161,15 +166,25 @@ struct Sums<'s> {
     selection: &'s Selection,
     intervals: Vec<i64>,
     /// For each series the number of its labels; `None` for one that the filter leaves out.
-    by_series: HashMap<i64, Option<usize>>,
+    by_series: FxHashMap<i64, Option<usize>>,
     by_labels: HashMap<Vec<String>, usize>,
     /// For each number of labels a series that has them.
     examples: Vec<Arc<Series>>,
     /// Numbers of the buckets, one for each interval.
-    by_buckets: HashMap<Vec<Minute>, usize>,
-    /// The last minute and the number of its buckets: rows come in the order of their minutes.
-    last: Option<(Minute, usize)>,
-    totals: HashMap<(usize, usize), (u64, Rollup)>,
+    by_buckets: FxHashMap<Vec<Minute>, usize>,
+    /// The number of the buckets that are summed up now, and for each number of labels where its total stands.
+    buckets: usize,
+    places: Vec<Option<usize>>,
+    by_both: FxHashMap<(usize, usize), usize>,
+    totals: Vec<Total>,
+}
+
+/// The sums of one group.
+struct Total {
+    labels: usize,
+    buckets: usize,
+    count: u64,
+    rollup: Rollup,
 }
 
 impl<'s> Sums<'s> {
@@ -181,12 +196,25 @@ impl<'s> Sums<'s> {
         Sums {
             selection,
             intervals: intervals.collect(),
-            by_series: HashMap::new(),
+            by_series: FxHashMap::default(),
             by_labels: HashMap::new(),
             examples: Vec::new(),
-            by_buckets: HashMap::new(),
-            last: None,
-            totals: HashMap::new(),
+            by_buckets: FxHashMap::default(),
+            buckets: usize::MAX,
+            places: Vec::new(),
+            by_both: FxHashMap::default(),
+            totals: Vec::new(),
+        }
+    }
+
+    /// What comes from now on starts at `start`.
+    fn turn_to(&mut self, start: Minute) {
+        let buckets = self.intervals.iter().map(|interval| start.floor(*interval)).collect();
+        let next = self.by_buckets.len();
+        let buckets = *self.by_buckets.entry(buckets).or_insert(next);
+        if buckets != self.buckets {
+            self.buckets = buckets;
+            self.places.fill(None);
         }
     }
 
@@ -206,6 +234,7 @@ impl<'s> Sums<'s> {
             });
             *self.by_labels.entry(labels.collect()).or_insert_with(|| {
                 self.examples.push(series.clone());
+                self.places.push(None);
                 self.examples.len() - 1
             })
         });
@@ -214,22 +243,24 @@ impl<'s> Sums<'s> {
     }
 
     /// The sums of one group; `None` for one group more than the selection allows.
-    fn total(&mut self, labels: usize, start: Minute) -> Option<&mut (u64, Rollup)> {
-        let buckets = match self.last {
-            Some((minute, buckets)) if minute == start => buckets,
-            _ => {
-                let buckets = self.intervals.iter().map(|interval| start.floor(*interval)).collect();
-                let next = self.by_buckets.len();
-                *self.by_buckets.entry(buckets).or_insert(next)
+    fn total(&mut self, labels: usize) -> Option<&mut Total> {
+        let place = match self.places[labels] {
+            Some(place) => place,
+            None => {
+                let place = match self.by_both.entry((labels, self.buckets)) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(_) if self.totals.len() >= self.selection.max_groups => return None,
+                    Entry::Vacant(new) => {
+                        let (buckets, rollup) = (self.buckets, Rollup::default());
+                        self.totals.push(Total { labels, buckets, count: 0, rollup });
+                        *new.insert(self.totals.len() - 1)
+                    }
+                };
+                self.places[labels] = Some(place);
+                place
             }
         };
-        self.last = Some((start, buckets));
-        let groups = self.totals.len();
-        match self.totals.entry((labels, buckets)) {
-            Entry::Occupied(total) => Some(total.into_mut()),
-            Entry::Vacant(_) if groups >= self.selection.max_groups => None,
-            Entry::Vacant(place) => Some(place.insert(Default::default())),
-        }
+        Some(&mut self.totals[place])
     }
 
     fn finish(self) -> Vec<Group> {
@@ -237,21 +268,33 @@ impl<'s> Sums<'s> {
         for (buckets, number) in self.by_buckets {
             starts[number] = buckets;
         }
+        // The labels of many groups are the same: each is made once, and shared.
+        let labels: Vec<Vec<Arc<str>>> = self
+            .examples
+            .iter()
+            .map(|series| {
+                let dimensions = self.selection.group_by.iter().filter_map(|by| match by {
+                    GroupBy::Dimension(dimension) => Some(*dimension),
+                    GroupBy::Interval(_) => None,
+                });
+                dimensions.map(|dimension| Arc::from(&*series.label(dimension))).collect()
+            })
+            .collect();
         let mut groups: Vec<Group> = self
             .totals
             .into_iter()
-            .filter(|(_, (count, _))| *count > 0)
-            .map(|((labels, buckets), (count, rollup))| {
-                let mut starts = starts[buckets].iter();
+            .filter(|total| total.count > 0)
+            .map(|total| {
+                let (mut starts, mut labels) = (starts[total.buckets].iter(), labels[total.labels].iter());
                 let key = self.selection.group_by.iter().map(|by| match by {
                     GroupBy::Interval(_) => {
                         GroupKey::Bucket(*starts.next().expect("a bucket for each interval"))
                     }
-                    GroupBy::Dimension(dimension) => {
-                        GroupKey::Label(Arc::from(&*self.examples[labels].label(*dimension)))
+                    GroupBy::Dimension(_) => {
+                        GroupKey::Label(labels.next().expect("a label for each dimension").clone())
                     }
                 });
-                Group { key: key.collect(), count, rollup }
+                Group { key: key.collect(), count: total.count, rollup: total.rollup }
             })
             .collect();
         groups.sort_unstable_by(|left, right| left.key.cmp(&right.key));

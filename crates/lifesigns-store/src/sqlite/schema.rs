@@ -10,6 +10,7 @@ use lifesigns_model::store::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::error::explain;
+use super::write::gather_rows;
 use crate::timeline::Timeline;
 
 /// Marks a file as one of ours: "Life" in ASCII.
@@ -19,9 +20,15 @@ pub(super) const PAGE_SIZE: u64 = 8192;
 /// Version of the files that this program writes.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
-/// Each brings a file from the version of its index to the next. Never changed once released.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001-rollups.sql"), include_str!("migrations/0002-notes.sql")];
+/// Each brings a file from the version of its index to the next: statements, and what statements alone cannot do. Never
+/// changed once released.
+const MIGRATIONS: [Migration; 3] = [
+    (include_str!("migrations/0001-rollups.sql"), None),
+    (include_str!("migrations/0002-notes.sql"), None),
+    (include_str!("migrations/0003-blocks.sql"), Some(gather_rows)),
+];
+
+type Migration = (&'static str, Option<fn(&Transaction<'_>) -> rusqlite::Result<()>>);
 
 /// The write-ahead log is cut back to this after a transaction that made it longer.
 const LOG_BYTES_KEPT: i64 = 64 << 20;
@@ -207,9 +214,12 @@ fn prepare(connection: &Connection, version: u32) -> rusqlite::Result<()> {
 }
 
 fn migrate(connection: &mut Connection, version: u32) -> rusqlite::Result<()> {
-    for (from, sql) in (0..).zip(MIGRATIONS).skip(version as usize) {
+    for (from, (sql, further)) in (0..).zip(MIGRATIONS).skip(version as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
+        if let Some(further) = further {
+            further(&transaction)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", from + 1)?;
         transaction.commit()?;

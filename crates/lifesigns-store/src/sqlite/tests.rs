@@ -72,19 +72,11 @@ fn assert_sound(path: &Path) {
         connection.query_row(&sql, (from.number(), until.number()), |row| row.get(0)).unwrap()
     };
     let (from, until) = (timeline.minutes_from, timeline.hours_until);
-    assert_eq!(count("minute_rows", from, until), count("hour_rows", from, until), "hours");
+    assert_eq!(count("minutes", from, until), count("hours", from, until), "hours");
     let (from, until) = (timeline.hours_from, timeline.days_until);
-    assert_eq!(count("hour_rows", from, until), count("day_rows", from, until), "days");
-    assert_eq!(
-        count("hour_rows", timeline.hours_until, Minute::new(i64::MAX)),
-        0,
-        "no hour before it is closed"
-    );
-    assert_eq!(
-        count("day_rows", timeline.days_until, Minute::new(i64::MAX)),
-        0,
-        "no day before it is closed"
-    );
+    assert_eq!(count("hours", from, until), count("days", from, until), "days");
+    assert_eq!(count("hours", timeline.hours_until, Minute::new(i64::MAX)), 0, "no hour before it is closed");
+    assert_eq!(count("days", timeline.days_until, Minute::new(i64::MAX)), 0, "no day before it is closed");
 }
 
 #[test]
@@ -115,8 +107,8 @@ fn expired_rows_and_the_series_only_they_used_leave_the_file() {
     for day in 0..6 {
         append(&store, (0..24).map(|hour| row(day * 1440 + hour * 60, "orders", 200, 1)).collect());
     }
-    let kept = "SELECT (SELECT count(*) FROM minute_rows) * 1000000 + (SELECT count(*) FROM hour_rows) * 1000 \
-                + (SELECT count(*) FROM day_rows) * 10 + (SELECT count(*) FROM api)";
+    let kept = "SELECT (SELECT count(*) FROM minutes) * 1000000 + (SELECT count(*) FROM hours) * 1000 \
+                + (SELECT count(*) FROM days) * 10 + (SELECT count(*) FROM api)";
     let deadline = std::time::Instant::now() + PATIENCE;
     // The newest row is of 23:00 on day 5, so hours are closed up to 22:00: minutes from there are left, hours since
     // day 4, days since day 3, and one API.
@@ -130,15 +122,15 @@ fn expired_rows_and_the_series_only_they_used_leave_the_file() {
 }
 
 #[test]
-fn a_selection_of_one_api_reads_no_rows_of_others() {
+fn a_selection_of_one_api_reads_nothing_of_others() {
     for level in Level::ALL {
         for with_buckets in [true, false] {
             let place = place();
             drop(open(&place.path));
-            let sql = format!("EXPLAIN QUERY PLAN {}", rows::scan(level, with_buckets));
+            let sql = format!("EXPLAIN QUERY PLAN {}", blocks::scan(level, with_buckets));
             let connection = Connection::open(&place.path).unwrap();
             let plan: String = connection.query_row(&sql, (1, 2, 3), |row| row.get(3)).unwrap();
-            assert!(plan.ends_with("USING PRIMARY KEY (api=? AND t>? AND t<?)"), "{plan}");
+            assert!(plan.ends_with("(api=? AND t>? AND t<?)"), "{plan}");
         }
     }
 }
@@ -148,7 +140,7 @@ fn without_percentiles_no_buckets_are_decoded() {
     let place = place();
     let store = open(&place.path);
     append(&store, vec![row(1, "orders", 200, 5)]);
-    Connection::open(&place.path).unwrap().execute("UPDATE minute_rows SET buckets = x'ff'", ()).unwrap();
+    Connection::open(&place.path).unwrap().execute("UPDATE minutes SET buckets = x'ff'", ()).unwrap();
     let plain = Selection { percentiles: false, ..everything(0, 9) };
     assert_eq!(store.select(&plain).unwrap().groups[0].count, 1);
     let error = store.select(&everything(0, 9)).unwrap_err();

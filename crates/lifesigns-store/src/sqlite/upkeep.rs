@@ -1,13 +1,13 @@
 //! Removing what has expired, in small steps between the writes.
 //!
-//! Readers go by the watermarks and never look at expired rows, so that removing them can take its time: a step
-//! is one transaction over one hour of minute rows (or a day of hour rows, a month of day rows) of one API. Freed
+//! Readers go by the watermarks and never look at expired blocks, so that removing them can take its time: a step
+//! is one transaction over one hour of minutes (or a day of hours, a month of days) of one API. Freed
 //! pages are used again; a file that has become much too large for what it holds is shortened.
 
 use lifesigns_model::bucket::{Level, Minute};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::rows;
+use super::blocks;
 use super::write::{Database, all_apis};
 
 const DAY: i64 = Level::Day.minutes();
@@ -21,7 +21,7 @@ const PAGES_A_STEP: i64 = 512;
 
 /// Does one step. Whether there may be more to do.
 pub(super) fn step(database: &mut Database) -> rusqlite::Result<bool> {
-    if remove_expired_rows(database)? {
+    if remove_expired_blocks(database)? {
         return Ok(true);
     }
     if remove_unused_series(database)? {
@@ -31,23 +31,23 @@ pub(super) fn step(database: &mut Database) -> rusqlite::Result<bool> {
     shorten(database.connection())
 }
 
-fn remove_expired_rows(database: &Database) -> rusqlite::Result<bool> {
+fn remove_expired_blocks(database: &Database) -> rusqlite::Result<bool> {
     let connection = database.connection();
     for (level, span) in [(Level::Minute, 60), (Level::Hour, DAY), (Level::Day, 30 * DAY)] {
         let kept_from = database.timeline().kept_from(level);
         for api in all_apis(connection)? {
             let oldest: Option<i64> =
-                connection.prepare_cached(rows::oldest(level))?.query_row([api], |row| row.get(0))?;
+                connection.prepare_cached(blocks::oldest(level))?.query_row([api], |row| row.get(0))?;
             let Some(oldest) = oldest.map(Minute::new).filter(|oldest| *oldest < kept_from) else { continue };
             let up_to = oldest.plus(span).min(kept_from);
-            connection.prepare_cached(rows::remove_before(level))?.execute((api, up_to.number()))?;
+            connection.prepare_cached(blocks::remove_before(level))?.execute((api, up_to.number()))?;
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Only when no expired row is left: the rows of a series, and those of an API, are found through the dictionary.
+/// Only when no expired block is left: the rows of a series, and those of an API, are found through the dictionary.
 fn remove_unused_series(database: &Database) -> rusqlite::Result<bool> {
     let transaction = Transaction::new_unchecked(database.connection(), TransactionBehavior::Immediate)?;
     let removed = transaction

@@ -9,10 +9,10 @@ use lifesigns_model::series::Series;
 use lifesigns_model::store::Retention;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::block::{Block, Builder, Sums, added};
+use super::blocks::{self, signed, unsigned};
 use super::error::damaged;
-use super::rows::{self, signed};
 use super::schema::{load_timeline, save_timeline};
-use crate::packed::Packed;
 use crate::timeline::Timeline;
 
 /// Rows that are to be written, merged.
@@ -79,22 +79,21 @@ impl Database {
     fn write_transaction(&mut self, pending: &Pending, notes: &Notes) -> rusqlite::Result<(Timeline, u64)> {
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let mut too_old = 0;
-        let mut keyed = Vec::with_capacity(pending.len());
+        // By API and by minute, each of which is one block.
+        let mut minutes = BTreeMap::<(i64, Minute), BTreeMap<i64, &Rollup>>::new();
         for ((minute, series), rollup) in pending {
             if self.timeline.levels_of(*minute).next().is_none() {
                 too_old += rollup.count();
                 continue;
             }
             let known = known_series(&transaction, &mut self.known, series, *minute)?;
-            keyed.push((known.api, *minute, known.id, rollup));
+            minutes.entry((known.api, *minute)).or_default().insert(known.id, rollup);
         }
-        // In the order of the tables' keys: neighbours share pages.
-        keyed.sort_unstable_by_key(|(api, minute, id, _)| (*api, *minute, *id));
         for level in Level::ALL {
             let mut table = Table::open(&transaction, level)?;
-            for (api, minute, id, rollup) in &keyed {
+            for ((api, minute), rollups) in &minutes {
                 if self.timeline.levels_of(*minute).any(|takes| takes == level) {
-                    table.add(*api, minute.floor(level.minutes()), *id, rollup)?;
+                    table.add(*api, minute.floor(level.minutes()), rollups)?;
                 }
             }
         }
@@ -142,45 +141,45 @@ struct Table<'c> {
 impl<'c> Table<'c> {
     fn open(connection: &'c Connection, level: Level) -> rusqlite::Result<Table<'c>> {
         Ok(Table {
-            find: connection.prepare_cached(rows::find(level))?,
-            put: connection.prepare_cached(rows::put(level))?,
+            find: connection.prepare_cached(blocks::find(level))?,
+            put: connection.prepare_cached(blocks::put(level))?,
         })
     }
 
-    fn add(&mut self, api: i64, start: Minute, series: i64, rollup: &Rollup) -> rusqlite::Result<()> {
-        let found = self
-            .find
-            .query_row((api, start.number(), series), |row| rows::packed(row, 0, true))
-            .optional()?;
-        match found {
-            None => self.put(api, start, series, rollup),
-            Some(packed) => {
-                let mut sum = packed.unpacked().map_err(|error| damaged(6, error))?;
-                sum.merge(rollup);
-                self.put(api, start, series, &sum)
-            }
-        }
+    /// Adds to the block of an API at `start`, which is begun if it is not there.
+    fn add(&mut self, api: i64, start: Minute, rollups: &BTreeMap<i64, &Rollup>) -> rusqlite::Result<()> {
+        let found = self.find.query_row((api, start.number()), blocks::block).optional()?;
+        let block = match found {
+            None => whole(rollups.iter().map(|(series, rollup)| (*series, *rollup))),
+            Some(block) => added(&block, rollups).map_err(|error| damaged(1, error))?,
+        };
+        self.put(api, start, &block)
     }
 
-    fn put(&mut self, api: i64, start: Minute, series: i64, rollup: &Rollup) -> rusqlite::Result<()> {
-        let packed = Packed::of(rollup);
-        self.put.execute(params![
-            api,
-            start.number(),
-            series,
-            signed(packed.count),
-            signed(packed.sum_micros),
-            signed(packed.max_micros),
-            signed(packed.first_byte_micros),
-            signed(packed.request_bytes),
-            signed(packed.response_bytes),
-            packed.buckets,
-        ])?;
+    /// Writes the sums, if there are any, and leaves none.
+    fn put_all(&mut self, api: i64, start: Minute, sums: &mut BTreeMap<i64, Rollup>) -> rusqlite::Result<()> {
+        let sums = std::mem::take(sums);
+        if sums.is_empty() {
+            return Ok(());
+        }
+        self.put(api, start, &whole(sums.iter().map(|(series, rollup)| (*series, rollup))))
+    }
+
+    fn put(&mut self, api: i64, start: Minute, block: &Block) -> rusqlite::Result<()> {
+        let Block { count, figures, buckets } = block;
+        self.put.execute(params![api, start.number(), signed(*count), figures, buckets])?;
         Ok(())
     }
 }
 
-/// Writes the rows of `level` for newly closed buckets of it, from the rows of the level below. API by API and
+/// A block of these, which come in the order of their numbers.
+fn whole<'r>(rollups: impl Iterator<Item = (i64, &'r Rollup)>) -> Block {
+    let mut block = Builder::default();
+    rollups.for_each(|(series, rollup)| block.add_rollup(series, rollup));
+    block.finish()
+}
+
+/// Writes the blocks of `level` for newly closed buckets of it, from the blocks of the level below. API by API and
 /// bucket by bucket, so that only one bucket of one API is in memory.
 fn sum_up(
     transaction: &Transaction<'_>,
@@ -192,34 +191,63 @@ fn sum_up(
         return Ok(());
     }
     let mut table = Table::open(transaction, level)?;
-    let mut scan = transaction.prepare_cached(rows::scan(from, true))?;
+    let mut scan = transaction.prepare_cached(blocks::scan(from, true))?;
     for api in all_apis(transaction)? {
         let mut bucket = closed.start;
-        let mut sums: HashMap<i64, Rollup> = HashMap::new();
+        let mut sums = BTreeMap::<i64, Rollup>::new();
         let mut found = scan.query((api, closed.start.number(), closed.end.number()))?;
         while let Some(row) = found.next()? {
             let start = Minute::new(row.get(0)?).floor(level.minutes());
             if start != bucket {
-                put_all(&mut table, api, bucket, &mut sums)?;
+                table.put_all(api, bucket, &mut sums)?;
                 bucket = start;
             }
-            let sum = sums.entry(row.get(1)?).or_default();
-            rows::packed(row, 2, true)?.add_to(&mut 0, sum, true).map_err(|error| damaged(8, error))?;
+            for entry in blocks::entries(row, true)? {
+                let entry = entry.map_err(|error| damaged(1, error))?;
+                let sum = sums.entry(entry.series).or_default();
+                entry.add_to(&mut 0, sum).map_err(|error| damaged(2, error))?;
+            }
         }
-        put_all(&mut table, api, bucket, &mut sums)?;
+        table.put_all(api, bucket, &mut sums)?;
     }
     Ok(())
 }
 
-fn put_all(
-    table: &mut Table<'_>,
-    api: i64,
-    start: Minute,
-    sums: &mut HashMap<i64, Rollup>,
-) -> rusqlite::Result<()> {
-    let mut sums: Vec<_> = sums.drain().collect();
-    sums.sort_unstable_by_key(|(series, _)| *series);
-    sums.iter().try_for_each(|(series, rollup)| table.put(api, start, *series, rollup))
+/// Brings the rows of version 2, one for each series, together in blocks.
+pub(super) fn gather_rows(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    for (level, rows) in
+        [(Level::Minute, "minute_rows"), (Level::Hour, "hour_rows"), (Level::Day, "day_rows")]
+    {
+        let mut table = Table::open(transaction, level)?;
+        let mut scan = transaction.prepare(&format!(
+            "SELECT t, series, count, sum_micros, max_micros, first_byte_micros, request_bytes, response_bytes, buckets \
+             FROM {rows} WHERE api = ?1 ORDER BY t, series"
+        ))?;
+        for api in all_apis(transaction)? {
+            let mut start = None;
+            let mut block = Builder::default();
+            let mut found = scan.query([api])?;
+            while let Some(row) = found.next()? {
+                let t = row.get(0)?;
+                if let Some(start) = start.replace(t).filter(|start| *start != t) {
+                    table.put(api, Minute::new(start), &std::mem::take(&mut block).finish())?;
+                }
+                let sums = Sums {
+                    count: unsigned(row, 2)?,
+                    sum_micros: unsigned(row, 3)?,
+                    max_micros: unsigned(row, 4)?,
+                    first_byte_micros: unsigned(row, 5)?,
+                    request_bytes: unsigned(row, 6)?,
+                    response_bytes: unsigned(row, 7)?,
+                };
+                block.add(row.get(1)?, &sums, row.get_ref(8)?.as_blob()?);
+            }
+            if let Some(start) = start {
+                table.put(api, Minute::new(start), &block.finish())?;
+            }
+        }
+    }
+    transaction.execute_batch("DROP TABLE minute_rows; DROP TABLE hour_rows; DROP TABLE day_rows")
 }
 
 /// The numbers of all APIs.

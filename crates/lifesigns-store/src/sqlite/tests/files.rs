@@ -11,6 +11,7 @@ use super::*;
 const FIXTURES: [&str; schema::VERSION as usize] = [
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/store-v1.db"),
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/store-v2.db"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/store-v3.db"),
 ];
 
 #[test]
@@ -57,7 +58,7 @@ fn a_newer_file_is_refused_and_left_as_it_is() {
         SqliteStore::open(&place.path, Options::default()).unwrap_err(),
         SqliteStore::open_read_only(&place.path).unwrap_err(),
     ] {
-        assert!(error.to_string().contains("written by a newer Lifesigns (file version 3"), "{error}");
+        assert!(error.to_string().contains("written by a newer Lifesigns (file version 4"), "{error}");
     }
     assert_eq!(fs::read(&place.path).unwrap(), before);
 }

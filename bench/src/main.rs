@@ -1,5 +1,6 @@
 //! Side-by-side measurements. `scripts/bench` builds and starts it.
 
+mod analytics;
 mod checks;
 mod cost;
 mod dependency;
@@ -24,6 +25,9 @@ usage: bench gateway [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [-
        bench probes  [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [--connections C] [--only cost|hung]
        bench library [--rounds N] [--seconds S] [--rate R] [--connections C]
        bench checks  [--seconds S]
+       bench analytics [--lifesigns FILE] [--rounds N] [--days D] [--seed N] [--question TEXT] [--only NAME,...]
+
+analytics fills stores under target/analytics, once for each seed and length: some minutes and 2 GB for 30 days.
 
   --lifesigns FILE  the binary to measure (default target/release/lifesigns)
   --rounds N        how often each is measured, in turn (default 5 for the gateway, 30 for probes, 40 for the library)
@@ -32,7 +36,11 @@ usage: bench gateway [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [-
                     0: as fast as possible
   --connections C   connections of the clients, kept alive (default 64 for the gateway, 16 for probes)
   --only NAME,...   gateway: only these of direct, lifesigns, nginx, haproxy; probes: only what a probe costs, or only
-                    what it waits for when dependencies hang
+                    what it waits for when dependencies hang; analytics: besides the store itself only these of http,
+                    clickhouse, prometheus
+  --days D          analytics: days of traffic, 3 or more (default 30)
+  --question TEXT   analytics: only questions in whose name this is
+  --seed N          analytics: what the traffic is made of (default 1)
 ";
 
 fn main() -> ExitCode {
@@ -42,6 +50,9 @@ fn main() -> ExitCode {
             gateway::options().changed(arguments).and_then(|options| gateway::compare(&options))
         }
         Some("probes") => probes::options().changed(arguments).and_then(|options| probes::compare(&options)),
+        Some("analytics") => {
+            analytics::Options::parse(arguments).and_then(|options| analytics::compare(&options))
+        }
         Some("library") => {
             library::options().changed(arguments).and_then(|options| library::compare(&options))
         }

@@ -99,8 +99,22 @@ impl Histogram {
     /// How many durations lie in buckets that end at `micros` or below. Durations within 1.6 % of the bound may
     /// be counted on either side of it.
     pub fn count_up_to(&self, micros: u64) -> u64 {
-        let bound = bucket_of(micros);
-        self.buckets().take_while(|(index, _)| *index <= bound).map(|(_, count)| count).sum()
+        let [count] = self.counts_up_to(&[micros]);
+        count
+    }
+
+    /// As [`Histogram::count_up_to`], for several bounds in rising order.
+    pub fn counts_up_to<const N: usize>(&self, bounds_micros: &[u64; N]) -> [u64; N] {
+        let mut counts = [0; N];
+        let mut buckets = self.buckets().peekable();
+        let mut seen = 0;
+        for (count, bound) in counts.iter_mut().zip(bounds_micros.map(bucket_of)) {
+            while let Some((_, more)) = buckets.next_if(|(index, _)| *index <= bound) {
+                seen += more;
+            }
+            *count = seen;
+        }
+        counts
     }
 
     /// Buckets that are not empty, as (bucket number, count), in rising order.
@@ -271,6 +285,15 @@ mod tests {
             merged.merge(&of(&b));
             let together: Vec<u64> = a.iter().chain(&b).copied().collect();
             prop_assert_eq!(merged, of(&together));
+        }
+
+        #[test]
+        fn several_bounds_count_as_each_of_them(values in durations(), mut bounds in any::<[u64; 4]>()) {
+            bounds.sort_unstable();
+            let histogram = of(&values);
+            let each = bounds.map(|bound| values.iter().filter(|value| bucket_of(**value) <= bucket_of(bound)).count() as u64);
+            prop_assert_eq!(histogram.counts_up_to(&bounds), each);
+            prop_assert_eq!(bounds.map(|bound| histogram.count_up_to(bound)), each);
         }
 
         #[test]

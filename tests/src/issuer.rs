@@ -39,6 +39,13 @@ impl Key {
         Key { id: id.to_owned(), pair: Pair::Ed(pair) }
     }
 
+    /// The key of Ed25519 in a PEM text.
+    pub fn ed_of_pem(id: &str, pem: &str) -> Key {
+        let pair =
+            Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der_of(pem)).expect("the text holds an Ed25519 key");
+        Key { id: id.to_owned(), pair: Pair::Ed(pair) }
+    }
+
     /// A new key of P-256.
     pub fn ec(id: &str) -> Key {
         let (how, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
@@ -49,9 +56,7 @@ impl Key {
 
     /// The one RSA key there is: making one takes what `ring` does not have.
     pub fn rsa(id: &str) -> Key {
-        let text = include_str!("../fixtures/rsa-key.pem");
-        let body: String = text.lines().filter(|line| !line.starts_with('-')).collect();
-        let der = STANDARD.decode(body).expect("the file is PEM");
+        let der = der_of(include_str!("../fixtures/rsa-key.pem"));
         let pair = RsaKeyPair::from_pkcs8(&der).expect("the file holds an RSA key");
         Key { id: id.to_owned(), pair: Pair::Rsa(Box::new(pair)) }
     }
@@ -128,6 +133,11 @@ impl Key {
         };
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
+}
+
+fn der_of(pem: &str) -> Vec<u8> {
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    STANDARD.decode(body).expect("the text is PEM")
 }
 
 /// A token that nobody has signed.

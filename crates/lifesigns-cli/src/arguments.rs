@@ -50,7 +50,7 @@ pub enum Command {
     /// Look at a configuration without running it
     #[command(subcommand)]
     Config(Config),
-    /// Make the tokens that open protected resources
+    /// Make tokens, secrets of apps and signing keys, and what a configuration needs of them
     #[command(subcommand)]
     Token(Token),
 }
@@ -133,4 +133,20 @@ pub enum Token {
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
     },
+    /// Make the secret of a connected app, and the lines of a configuration that let it have tokens
+    ///
+    /// The app asks for short-lived tokens at /oauth2/token. The secret is shown this once; the configuration keeps its
+    /// hash alone.
+    App {
+        /// Id of the app
+        #[arg(long, value_name = "ID")]
+        client_id: String,
+        /// What its tokens may open; can be given several times [default: analytics:read]
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+    },
+    /// Read the secret of an app from standard input, one line, and print its hash
+    Hash,
+    /// Make a key that several processes sign tokens with, PEM, for `signing_keys_file` of `[oauth]`
+    Key,
 }

@@ -100,13 +100,20 @@ fn perform(printer: Printer, command: Command) -> Result<(), Failure> {
         Command::Config(arguments::Config::Reference) => {
             printer::result(config::page::markdown().trim_end()).map_err(Failure::Output)
         }
-        Command::Token(arguments::Token::New { name, scopes }) => {
-            token::new(&name, &scopes).map_err(|error| match error {
-                NotMade::Arguments(problem) => Failure::Arguments(problem),
-                NotMade::NoRandomness(problem) => Failure::Problem(problem),
-                NotMade::Output(error) => Failure::Output(error),
-            })
-        }
+        Command::Token(command) => make(&command).map_err(|error| match error {
+            NotMade::Arguments(problem) => Failure::Arguments(problem),
+            NotMade::Problem(problem) => Failure::Problem(problem),
+            NotMade::Output(error) => Failure::Output(error),
+        }),
+    }
+}
+
+fn make(command: &arguments::Token) -> Result<(), NotMade> {
+    match command {
+        arguments::Token::New { name, scopes } => token::new(name, scopes),
+        arguments::Token::App { client_id, scopes } => token::app(client_id, scopes),
+        arguments::Token::Hash => token::hash(io::stdin().lock()),
+        arguments::Token::Key => token::key(),
     }
 }
 

@@ -31,7 +31,7 @@ const LAST_PUSH: Duration = Duration::from_secs(5);
 /// What kept the process from starting, or figures that could not be kept at the end.
 pub fn run(mut settings: Settings) -> Result<(), Problem> {
     let otlp = settings.otlp.take();
-    let Built { lifesigns, gateway, grpc, status_urls } = built::build(settings)?;
+    let Built { lifesigns, gatekeeper, gateway, grpc, status_urls } = built::build(settings)?;
     let gateway = Gateway::bind(gateway, lifesigns.clone()).map_err(|error| not_bound(&error, "listen"))?;
     let exporter = otlp.map(|options| exporter(lifesigns.clone(), options)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -41,6 +41,9 @@ pub fn run(mut settings: Settings) -> Result<(), Problem> {
     runtime.block_on(async {
         let stop =
             stop_signal().map_err(|error| Problem::new("signals cannot be waited for").because(&error))?;
+        if let Some(gatekeeper) = gatekeeper {
+            tokio::spawn(gatekeeper.keep_keys());
+        }
         for (api, url) in with_apis(lifesigns.apis(), status_urls) {
             tokio::spawn(upstream_status::report(api, url));
         }

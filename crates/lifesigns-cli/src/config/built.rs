@@ -4,19 +4,22 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use lifesigns::{ApiOptions, Identity, Lifesigns, ProcessSource};
+use lifesigns::{ApiOptions, Authority, Identity, Lifesigns, ProcessSource};
+use lifesigns_access::Gatekeeper;
 use lifesigns_gateway::{Config, Drain, Route, Timeouts, Upstream};
 use lifesigns_model::store::{RollupStore, StoreError};
 use lifesigns_store::memory::MemoryStore;
 use lifesigns_store::sqlite::{Options, SqliteStore};
 
-use super::validated::{Api, DependencyCheck, Process, Settings, Store};
+use super::validated::{Api, DependencyCheck, Others, Process, Settings, Store};
 use crate::printer::Problem;
 
 /// A process that is ready to serve.
 pub struct Built {
     /// Recorder, judge and resources; still starting.
     pub lifesigns: Lifesigns,
+    /// Who knows apps and issuers, and has to keep keys; there where there are any.
+    pub gatekeeper: Option<Arc<Gatekeeper>>,
     /// How the gateway is to run.
     pub gateway: Config,
     /// Where `grpc.health.v1` is served, if anywhere.
@@ -45,8 +48,13 @@ pub fn build(settings: Settings) -> Result<Built, Problem> {
     if let Some(organization) = &settings.organization {
         builder = builder.organization(organization);
     }
-    for token in settings.tokens {
+    builder = builder.failed_attempts_per_minute(settings.access.failed_attempts_per_minute);
+    for token in settings.access.tokens {
         builder = builder.token(token);
+    }
+    let gatekeeper = settings.access.others.map(gatekeeper).transpose()?;
+    if let Some(gatekeeper) = &gatekeeper {
+        builder = builder.authority(Arc::clone(gatekeeper) as Arc<dyn Authority>);
     }
     let mut routes = Vec::with_capacity(settings.apis.len());
     let mut status_urls = Vec::new();
@@ -98,7 +106,12 @@ pub fn build(settings: Settings) -> Result<Built, Problem> {
         delay: written.drain_delay,
         patience: written.drain_timeout,
     };
-    Ok(Built { lifesigns, gateway, grpc: written.grpc_listen, status_urls })
+    Ok(Built { lifesigns, gatekeeper, gateway, grpc: written.grpc_listen, status_urls })
+}
+
+fn gatekeeper(others: Others) -> Result<Arc<Gatekeeper>, Problem> {
+    let gatekeeper = Gatekeeper::new(others.options, others.apps, others.issuers);
+    gatekeeper.map(Arc::new).map_err(|error| Problem::new("nobody could be let in").because(&error))
 }
 
 fn open(store: &Store) -> Result<Arc<dyn RollupStore>, Problem> {

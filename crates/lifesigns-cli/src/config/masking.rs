@@ -40,10 +40,11 @@ impl Treatment {
     /// The treatment of a known key.
     fn of_known(key: &str) -> Treatment {
         match key {
-            "hash" | "arguments" => Treatment::Nothing,
+            "hash" | "secret_hash" | "arguments" => Treatment::Nothing,
             "headers" => Treatment::Header,
             "environment" => Treatment::Variable,
-            "password_file" | "bearer_token_file" | "hash_file" | "headers_file" => Treatment::NameOfFile,
+            "password_file" | "bearer_token_file" | "hash_file" | "secret_hash_file"
+            | "signing_keys_file" | "headers_file" => Treatment::NameOfFile,
             _ if key.ends_with("_env") => Treatment::NameOfVariable,
             _ => Treatment::Plain,
         }

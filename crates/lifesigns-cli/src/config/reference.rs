@@ -1,6 +1,7 @@
 //! Every key that a configuration knows: the reader refuses what is not here, and the page
 //! `docs/configuration.md` is printed from it.
 
+pub mod access;
 pub mod checks;
 pub mod push;
 mod resources;
@@ -214,7 +215,11 @@ pub const TOP: Section = Section {
         table("resources", &RESOURCES),
         table("log", &push::LOG),
         table("otlp", &push::OTLP),
-        tables("token", &TOKEN),
+        table("access", &access::ACCESS),
+        tables("token", &access::TOKEN),
+        table("oauth", &access::OAUTH),
+        tables("app", &access::APP),
+        tables("issuer", &access::ISSUER),
         tables("api", &API),
         tables("check", &checks::CHECK),
     ],
@@ -386,22 +391,6 @@ pub const API_OBJECTIVE: Section = Section {
     header: "[api.objective]",
     about: "The same keys as `[objective]`, for this API alone. What is left out is as `[objective]` says.",
     keys: OBJECTIVE_KEYS,
-};
-
-/// `[[token]]`
-pub const TOKEN: Section = Section {
-    header: "[[token]]",
-    about: "A bearer token that opens protected resources. `lifesigns token new` makes one; only its hash is kept, in exactly one of the three ways.",
-    keys: &[
-        key("name", LABEL, "dashboard").about("Name of its holder, for the log. Must be given."),
-        key("hash", Kind::Text, "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")
-            .about("SHA-256 of the token."),
-        key("hash_file", Kind::File, "/run/secrets/dashboard").about("File that holds the hash."),
-        key("hash_env", Kind::Text, "DASHBOARD_TOKEN_HASH")
-            .about("Environment variable that holds the hash."),
-        key("scopes", Kind::List, "[\"analytics:read\"]")
-            .about("What it opens: `analytics:read` (`/health/details` and queries), `health:details` (hidden fields and reasons), `metrics:read` (`/metrics`), `health:write` (switching maintenance on and off), `fleet:read`. Must be given."),
-    ],
 };
 
 /// `[[api]]`

@@ -1,5 +1,6 @@
 //! What people are told about faulty configurations, and what they need not fear.
 
+mod access;
 mod checks;
 mod files;
 mod labels;
@@ -125,10 +126,11 @@ fn an_api_may_stand_wherever_nothing_else_answers() {
             }
         }
     };
-    for path in ["/oauth2", "/openapi.json", "/analytics", "/analytics/2.0", "/metrics2", "/metrics/a"] {
+    for path in ["/oauth2", "/openapi", "/analytics", "/analytics/2.0", "/metrics2", "/metrics/a"] {
         check(path, "", None);
     }
     check("/metrics", "", Some("/metrics"));
+    check("/openapi.json", "", Some("/openapi.json"));
     check("/analytics/1.0", "", Some("/analytics/1.0"));
     check("/analytics/1.0/a", "", Some("/analytics/1.0"));
     check("/metrics", "[resources.metrics]\nenabled = false\n", None);
@@ -206,8 +208,8 @@ fn flags_stand_over_the_environment_and_the_environment_over_the_file() {
     assert_eq!(of_file.gateway.listen.port(), 1);
     assert_eq!(of_file.apis[0].upstream.host(), "from-environment");
     assert_eq!(of_file.apis[0].identity.revision.as_deref(), Some("2963648"));
-    assert_eq!(of_file.tokens.len(), 1);
-    assert_eq!(of_file.tokens[0].grant().scopes.len(), 3);
+    assert_eq!(of_file.access.tokens.len(), 1);
+    assert_eq!(of_file.access.tokens[0].grant().scopes.len(), 3);
 
     let listen: &[tree::Step] =
         &[tree::Step { key: "gateway", list: false }, tree::Step { key: "listen", list: false }];
@@ -257,8 +259,8 @@ fn hashes_come_from_a_file_or_the_environment_too() {
     let surroundings = Pretended::variables(&[("B", &lifesigns::TokenHash::of("y").to_string())])
         .file("/etc/lifesigns/a", &format!("{hash}\n"));
     let settings = read_in(&text, &surroundings).unwrap();
-    assert_eq!(settings.tokens[0].hash(), hash);
-    assert_eq!(settings.tokens[1].grant().scopes, [lifesigns::Scope::MetricsRead]);
+    assert_eq!(settings.access.tokens[0].hash(), hash);
+    assert_eq!(settings.access.tokens[1].grant().scopes, [lifesigns::Scope::MetricsRead]);
 }
 
 #[test]
@@ -349,7 +351,7 @@ fn documented_defaults_are_the_defaults() {
         let header = match section.header {
             "[resources.RESOURCE]" => "[resources.readyz]",
             // There are none unless something is written that has no default.
-            "[[token]]" | "[objective]" | "[api.objective]" => continue,
+            "[[token]]" | "[[app]]" | "[[issuer]]" | "[objective]" | "[api.objective]" => continue,
             header if is_of_checks_or_groups(header) => continue,
             header => header,
         };
@@ -395,6 +397,13 @@ fn every_documented_example_is_right() {
                     });
                     format!("{ONE_API}[[token]]\n{line}\n{}", rest.collect::<Vec<_>>().join("\n"))
                 }
+                ("[[app]]" | "[[issuer]]", _) => {
+                    format!(
+                        "{ONE_API}{}\n{line}\n{}",
+                        section.header,
+                        access::rest_of(section.header, key.name)
+                    )
+                }
                 ("[objective]" | "[api.objective]", _) => {
                     let good_share = if key.name == "good_share" { "" } else { "good_share = 0.99" };
                     format!("{ONE_API}{}\n{good_share}\n{line}", section.header)
@@ -403,7 +412,7 @@ fn every_documented_example_is_right() {
             };
             let hash = lifesigns::TokenHash::of("x").to_string();
             let surroundings =
-                Pretended::variables(&[("DASHBOARD_TOKEN_HASH", &hash), ("COLLECTOR_HEADERS", "a=b")])
+                access::pretended(&[("DASHBOARD_TOKEN_HASH", &hash), ("COLLECTOR_HEADERS", "a=b")])
                     .file("/run/secrets/otlp-headers", "a: b")
                     .file("/run/secrets/dashboard", &hash)
                     .file("/etc/lifesigns/polls.openapi.yaml", "paths: {/a: {}}");
@@ -418,7 +427,7 @@ fn every_documented_example_is_right() {
 fn the_example_file_is_right() {
     let settings = read(include_str!("../../../../examples/lifesigns.toml")).unwrap();
     assert_eq!(settings.apis.len(), 2);
-    assert_eq!(settings.tokens[0].hash(), lifesigns::TokenHash::of("ls_example"));
+    assert_eq!(settings.access.tokens[0].hash(), lifesigns::TokenHash::of("ls_example"));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The second step: a configuration that makes sense. Pure but for what it reads through [`Surroundings`].
 
+mod access;
 mod api;
 mod check;
 mod objective;
 mod otlp;
 mod resources;
-mod token;
 mod values;
 
 use std::io;
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lifesigns::{ProcessSource, RouteGroup, Settings as ResourceSettings, Token};
+use lifesigns::{ProcessSource, ResourceKind, RouteGroup, Settings as ResourceSettings};
 use lifesigns_gateway::Upstream;
 use lifesigns_model::identity::Identity;
 use lifesigns_model::objective::Objective;
@@ -21,6 +21,7 @@ use lifesigns_model::route::Templates;
 use lifesigns_model::store::Retention;
 use lifesigns_model::verdict::Thresholds;
 
+pub use self::access::{Access, Others};
 pub use self::check::DependencyCheck;
 use super::fault::{Fault, Place};
 use super::tree::At;
@@ -53,7 +54,7 @@ pub struct Settings {
     /// How to push to a collector; `None`: not at all.
     pub otlp: Option<lifesigns_otlp::Options>,
     /// Who may see protected resources.
-    pub tokens: Vec<Token>,
+    pub access: Access,
     /// The APIs, in the order of the file; at least one.
     pub apis: Vec<Api>,
     /// What they depend on.
@@ -223,6 +224,16 @@ impl Checks<'_> {
         }
     }
 
+    /// The value of an environment variable that the configuration names.
+    fn variable(&mut self, key: &str, named: &At<String>) -> Option<String> {
+        let value = self.surroundings.variable(&named.value);
+        if value.is_none() {
+            let message = format!("`{key}`: the environment variable {} is not set", named.value);
+            self.fault(Fault::new(&named.place, message));
+        }
+        value
+    }
+
     /// The text of a file that the configuration names.
     fn read(&mut self, key: &str, named: &At<String>) -> Option<String> {
         let path = self.path(named);
@@ -255,7 +266,10 @@ pub fn validate(
     let thresholds = values::thresholds(Thresholds::default(), &document.verdict, &mut checks);
     let mut resources = resources::apply(ResourceSettings::default(), &document.resources, &mut checks);
     values::answers(&mut resources, &document.verdict);
-    let tokens = token::tokens(&document.tokens, &mut checks);
+    let access = access::access(document, &mut checks);
+    // Where it is not, its path is free for an API.
+    resources.resource_mut(ResourceKind::Token).enabled &=
+        access.others.as_ref().is_some_and(|others| !others.apps.is_empty());
     let otlp = otlp::otlp(&document.otlp, &mut checks);
     let objective = objective::objective(None, "[objective]", &document.objective, &mut checks);
     let apis = api::apis(document, thresholds, objective, &resources, &mut checks);
@@ -281,7 +295,7 @@ pub fn validate(
             .and_then(|at| logging::Format::from_name(at.value))
             .unwrap_or_default(),
         otlp,
-        tokens,
+        access,
         apis,
         checks: dependencies,
     };

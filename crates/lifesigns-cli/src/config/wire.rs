@@ -1,5 +1,6 @@
 //! The first step: a configuration with every value of the right kind, and none of them weighed.
 
+mod access;
 pub mod check;
 mod push;
 
@@ -10,6 +11,7 @@ use super::reader::Reader;
 use super::reference;
 use super::tree::{At, Table};
 
+pub use self::access::{Access, App, Hash, Issuer, Oauth, Token};
 pub use self::push::{Log, Otlp};
 
 type Optional<T> = Option<At<T>>;
@@ -31,7 +33,11 @@ pub struct Document {
     pub log: Log,
     pub otlp: Otlp,
     pub resources: Resources,
+    pub access: Access,
     pub tokens: Vec<Token>,
+    pub oauth: Oauth,
+    pub apps: Vec<App>,
+    pub issuers: Vec<Issuer>,
     pub apis: Vec<Api>,
     pub checks: Vec<check::Check>,
 }
@@ -123,19 +129,6 @@ pub struct Resource {
     pub protected: Optional<bool>,
 }
 
-/// `[[token]]`
-#[derive(Debug)]
-pub struct Token {
-    pub place: Place,
-    /// Whether all of it could be read.
-    pub whole: bool,
-    pub name: Optional<String>,
-    pub hash: Optional<String>,
-    pub hash_file: Optional<String>,
-    pub hash_env: Optional<String>,
-    pub scopes: Option<Vec<At<String>>>,
-}
-
 /// `[[api]]`
 #[derive(Debug)]
 pub struct Api {
@@ -209,7 +202,11 @@ pub fn read(root: &At<Table>, faults: &mut Vec<Fault>) -> Document {
         log: top.table("log", faults).map(|r| push::log(r, faults)).unwrap_or_default(),
         otlp: top.table("otlp", faults).map(|r| push::otlp(r, faults)).unwrap_or_default(),
         resources: top.table("resources", faults).map(|r| resources(r, faults)).unwrap_or_default(),
-        tokens: top.tables("token", faults).into_iter().map(|reader| token(reader, faults)).collect(),
+        access: top.table("access", faults).map(|r| access::access(r, faults)).unwrap_or_default(),
+        tokens: top.tables("token", faults).into_iter().map(|r| access::token(r, faults)).collect(),
+        oauth: top.table("oauth", faults).map(|r| access::oauth(r, faults)).unwrap_or_default(),
+        apps: top.tables("app", faults).into_iter().map(|r| access::app(r, faults)).collect(),
+        issuers: top.tables("issuer", faults).into_iter().map(|r| access::issuer(r, faults)).collect(),
         apis: top.tables("api", faults).into_iter().map(|reader| api(reader, faults)).collect(),
         checks: top.tables("check", faults).into_iter().map(|reader| check::check(reader, faults)).collect(),
     };
@@ -323,22 +320,6 @@ fn resource(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Resource {
     };
     reader.finish(faults);
     resource
-}
-
-fn token(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Token {
-    let before = faults.len();
-    let mut token = Token {
-        place: reader.place.clone(),
-        whole: false,
-        name: reader.text("name", faults),
-        hash: reader.text("hash", faults),
-        hash_file: reader.text("hash_file", faults),
-        hash_env: reader.text("hash_env", faults),
-        scopes: reader.list("scopes", faults),
-    };
-    reader.finish(faults);
-    token.whole = faults.len() == before;
-    token
 }
 
 fn api(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Api {

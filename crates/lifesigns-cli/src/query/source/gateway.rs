@@ -111,7 +111,8 @@ impl Gateway {
             );
         };
         let problem = match text("path") {
-            Some(path) if text("code") != Some("not_found") => question.tell(path, message),
+            // Of the path of the resource they say what the hint is about.
+            Some(path) if !path.starts_with("path.") => question.tell(path, message),
             _ => Problem::new(format!("{self} refused ({}): {message}", status.as_u16())),
         };
         match status {
@@ -120,6 +121,9 @@ impl Gateway {
             }
             StatusCode::UNAUTHORIZED => problem
                 .hint("the token in LIFESIGNS_TOKEN or --token-file is not one of those that are let in"),
+            StatusCode::FORBIDDEN if text("path").is_some() => {
+                problem.hint("--organization and --environment name those that the token opens")
+            }
             StatusCode::FORBIDDEN => problem.hint("the token needs the scope analytics:read"),
             StatusCode::NOT_FOUND => problem.hint("--organization and --environment name them"),
             _ => match headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()) {

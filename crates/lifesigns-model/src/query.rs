@@ -49,6 +49,7 @@ mod figures;
 mod filters;
 mod parse;
 mod plan;
+mod unambiguous;
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::element::{Element, Object};
 use super::fault::{Fault, FaultCode, quoted};
 use super::filters::filters;
+use super::unambiguous::Unambiguous;
 use super::{
     Aggregator, DEFAULT_DURATION_MINUTES, MAX_AGGREGATORS, MAX_DEPTH, MAX_DURATION_MINUTES,
     MAX_INTERVAL_MINUTES, MAX_LIMIT, MAX_TIME_BUCKETS, Metrics, Order, Query, start_before, window,
@@ -22,7 +23,10 @@ impl Query {
     /// # Errors
     /// The first fault; for a body that is no JSON with line and column.
     pub fn parse_bytes(body: &[u8], now: Timestamp) -> Result<Query, Fault> {
-        let value = serde_json::from_slice(body).map_err(|error| {
+        let Unambiguous(value) = serde_json::from_slice(body).map_err(|error| {
+            if error.is_data() {
+                return Fault::new(FaultCode::Conflict, "body", error.to_string());
+            }
             let message = if body.trim_ascii().is_empty() {
                 "the body is empty; send a JSON object with `aggregators`".to_owned()
             } else {

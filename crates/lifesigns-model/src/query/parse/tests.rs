@@ -528,3 +528,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_key_that_is_there_twice_is_told_and_where() {
+    let body = b"{\"aggregators\": [],\n \"aggregators\": [{\"dimension\": \"method\"}]}";
+    let fault = Query::parse_bytes(body, at(NOW)).unwrap_err();
+    assert_eq!((fault.code(), fault.path()), (FaultCode::Conflict, "body"));
+    assert!(fault.message().contains("the key \"aggregators\" is there twice"), "{fault}");
+    assert!(fault.message().contains("line 2"), "{fault}");
+}

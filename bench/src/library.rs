@@ -24,6 +24,7 @@ pub(crate) fn compare(options: &Options) -> Outcome<String> {
     };
     let subjects = [
         Subject { name: "axum", start: started("axum") },
+        Subject { name: "with a layer that does nothing", start: started("axum-layer") },
         Subject { name: "with the library", start: started("axum-library") },
         Subject {
             name: "with the `metrics` crate and its Prometheus recorder",

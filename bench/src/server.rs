@@ -42,6 +42,11 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<String
         "bare" => return block_on(serve(address, service_fn(empty))),
         "headers" => return block_on(serve(address, service_fn(headers))),
         "axum" => return block_on(serve_axum(address, application())),
+        "axum-layer" => {
+            // What any layer costs that has a look at each answer.
+            let layer = tower::util::MapResponseLayer::new(|response: axum::response::Response| response);
+            return block_on(serve_axum(address, application().layer(layer)));
+        }
         "axum-library" => {
             let lifesigns = Lifesigns::builder("bench").start()?;
             return block_on(serve_axum(address, application().layer(lifesigns.layer())));

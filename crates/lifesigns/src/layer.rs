@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use crate::process::{Api, Lifesigns};
 use crate::record::{Exchange, RequestBody, ResponseBody};
-use crate::resources::{self, Caller, normalize_path};
+use crate::resources::{self, Caller, normalize_path, prepared};
 use crate::settings::Listener;
 
 impl Lifesigns {
@@ -83,6 +83,10 @@ where
             let caller = caller(&request, Listener::Public);
             drop(path);
             if !resource.kind().may_take_time() {
+                let (method, headers) = (request.method(), request.headers());
+                if let Some(response) = prepared::answer(&self.api, &resource, method, headers) {
+                    return ServiceFuture::Answered { response: Some(response) };
+                }
                 let (parts, _) = request.into_parts();
                 let response = resources::answer_at_once(&self.api, &resource, caller, &parts);
                 return ServiceFuture::Answered { response: Some(response) };

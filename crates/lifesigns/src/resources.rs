@@ -161,10 +161,10 @@ pub async fn answer<B>(
 where
     B: Body,
 {
-    let (parts, body) = request.into_parts();
-    if let Some(response) = prepared::answer(api, &resource, &parts) {
+    if let Some(response) = prepared::answer(api, &resource, request.method(), request.headers()) {
         return response;
     }
+    let (parts, body) = request.into_parts();
     let call = Call::begin(api, &resource, caller, &parts);
     if call.is_usual_probe() {
         return call.answer_usual_probe();
@@ -180,9 +180,6 @@ pub(crate) fn answer_at_once(
     caller: Caller,
     parts: &Parts,
 ) -> Response<Full<Bytes>> {
-    if let Some(response) = prepared::answer(api, resource, parts) {
-        return response;
-    }
     let call = Call::begin(api, resource, caller, parts);
     if call.is_usual_probe() {
         return call.answer_usual_probe();
@@ -219,7 +216,7 @@ impl<'a> Call<'a> {
     fn begin(api: &'a Api, resource: &'a Resource, caller: Caller, parts: &'a Parts) -> Call<'a> {
         let state = api.state();
         let elapsed = api.process.time.elapsed();
-        let has_no_wishes = prepared::has_no_wishes(resource.kind, parts);
+        let has_no_wishes = prepared::has_no_wishes(resource.kind, &parts.method, &parts.headers);
         let request_id = if has_no_wishes { RequestId::new() } else { request_id(&parts.headers) };
         let snapshot = state.snapshot.load_full().at(elapsed);
         let granted = OnceLock::new();

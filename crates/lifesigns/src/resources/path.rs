@@ -33,16 +33,16 @@ pub fn normalize_path(path: &str) -> Cow<'_, str> {
     Cow::Owned(format!("/{}", segments.join("/")))
 }
 
+#[expect(clippy::needless_bitwise_bool, reason = "without a branch for each byte it takes half the time")]
 fn is_plain(path: &str) -> bool {
-    let Some(segments) = path.strip_prefix('/') else { return false };
-    let mut before = b'/';
-    for byte in segments.bytes() {
-        if byte == b'%' || (before == b'/' && matches!(byte, b'/' | b'.')) {
-            return false;
-        }
-        before = byte;
-    }
-    segments.is_empty() || before != b'/'
+    let bytes = path.as_bytes();
+    let [b'/', rest @ ..] = bytes else { return false };
+    // Without a way out before the end: nearly every path is plain, and this is asked of all of them.
+    let is_encoded = rest.iter().fold(false, |found, byte| found | (*byte == b'%'));
+    let has_odd_segment = bytes.iter().zip(rest).fold(false, |found, (before, byte)| {
+        found | ((*before == b'/') & ((*byte == b'/') | (*byte == b'.')))
+    });
+    !is_encoded && !has_odd_segment && (rest.is_empty() || rest.last() != Some(&b'/'))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, ORIGIN};
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use lifesigns_model::light::Light;
@@ -28,20 +27,25 @@ impl Clone for PreparedHead {
 }
 
 /// Whether such a request may be a usual probe: no header asks for anything that others do not get as well.
-pub(super) fn has_no_wishes(kind: ResourceKind, parts: &Parts) -> bool {
+pub(super) fn has_no_wishes(kind: ResourceKind, method: &Method, headers: &HeaderMap) -> bool {
     let is_no_wish = |(name, value): (&HeaderName, &HeaderValue)| {
         if *name == ACCEPT {
             return value == "*/*";
         }
         *name != ACCEPT_ENCODING && *name != ORIGIN && *name != X_REQUEST_ID
     };
-    kind == ResourceKind::HealthStatus && parts.method == Method::HEAD && parts.headers.iter().all(is_no_wish)
+    kind == ResourceKind::HealthStatus && *method == Method::HEAD && headers.iter().all(is_no_wish)
 }
 
 /// The answer to a usual probe, if it has been made since the last tick and the log need not know.
-pub(super) fn answer(api: &Api, resource: &Resource, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+pub(crate) fn answer(
+    api: &Api,
+    resource: &Resource,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Option<Response<Full<Bytes>>> {
     let state = api.state();
-    if !has_no_wishes(resource.kind, parts)
+    if !has_no_wishes(resource.kind, method, headers)
         || !is_open(state, resource)
         || tracing::enabled!(tracing::Level::DEBUG)
     {

@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use lifesigns_tests::client::{Connection, Request, get};
 use lifesigns_tests::program::{Program, free_address, workspace};
@@ -19,6 +20,9 @@ use serde_json::Value;
 
 const TOKEN: &str = "ls_example";
 const TOKEN_HASH: &str = "sha256:46d8b15193463ff89a576355ef593e94b065982972f5de8246e650d4c3fe479f";
+
+/// The trace of all requests.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// Labels that targets bring along.
 const TARGET_LABELS: [&str; 3] = ["instance", "job", "pod"];
@@ -59,7 +63,9 @@ impl World {
             [("/status/200", 200, 1), ("/status/404", 404, 1), ("/slow/10", 200, 1), ("/status/500", 500, 5)]
         {
             for _ in 0..times {
-                assert_eq!(connection.exchange(&Request::get(path)).unwrap().status, status, "{path}");
+                let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+                let request = Request::get(path).header("traceparent", &traceparent);
+                assert_eq!(connection.exchange(&request).unwrap().status, status, "{path}");
             }
         }
     }
@@ -89,6 +95,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("series").display()))
             .arg(format!("--web.listen-address={address}"))
+            .arg("--enable-feature=exemplar-storage")
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -123,6 +130,17 @@ impl Prometheus {
         assert_eq!(answer["status"], "success", "{expression}\n{answer}");
         let series = answer["data"]["result"].as_array().unwrap();
         series.iter().map(|series| serde_json::from_value(series["metric"].clone()).unwrap()).collect()
+    }
+
+    /// The traces that Prometheus knows of a histogram.
+    fn traces(&self, histogram: &str) -> BTreeSet<String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let question =
+            format!("/api/v1/query_exemplars?query={histogram}_bucket&start={}&end={}", now - 600, now + 60);
+        let answer = get(self.address, &question).json();
+        let series = answer["data"].as_array().unwrap().iter();
+        let exemplars = series.flat_map(|series| series["exemplars"].as_array().unwrap());
+        exemplars.map(|exemplar| exemplar["labels"]["trace_id"].as_str().unwrap().to_owned()).collect()
     }
 
     fn rules(&self) -> Vec<Value> {
@@ -373,6 +391,10 @@ fn prometheus_evaluates_every_rule_and_answers_every_question_of_the_dashboard()
         }
     }
     assert!(!recorded.is_empty());
+
+    // From a bucket of a histogram one gets to a trace.
+    let expected = BTreeSet::from([TRACE.to_owned()]);
+    assert_eq!(prometheus.traces("http_server_request_duration_seconds"), expected);
 
     // Every metric and label that is named is one that the gateway has, or Prometheus itself.
     let mut known = Names { metrics: recorded, labels: BTreeSet::new() };

@@ -8,8 +8,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
-    ScopeMetrics, Sum, number_data_point,
+    AggregationTemporality, Exemplar, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, Sum, exemplar, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
@@ -150,6 +150,7 @@ fn exchanges(totals: &[ExchangeTotals], span: Span) -> Figures {
             sum: Some(total.seconds),
             bucket_counts,
             explicit_bounds: LATENCY_BOUNDS.to_vec(),
+            exemplars: exemplars(total),
             ..HistogramDataPoint::default()
         }
     });
@@ -159,6 +160,18 @@ fn exchanges(totals: &[ExchangeTotals], span: Span) -> Figures {
         description: "Time from a request's head to the end of its response.",
         points: Points::Histogram(points.collect()),
     }
+}
+
+/// Some of the exchanges whose traces are kept, one in each bucket.
+fn exemplars(total: &ExchangeTotals) -> Vec<Exemplar> {
+    let all = total.exemplars.iter().flat_map(|all| all.iter().flatten());
+    let encoded = all.map(|exemplar| Exemplar {
+        time_unix_nano: exemplar.ended.as_nanosecond() as u64,
+        trace_id: exemplar.trace_id.get().to_be_bytes().to_vec(),
+        value: Some(exemplar::Value::AsDouble(exemplar.seconds)),
+        ..Exemplar::default()
+    });
+    encoded.collect()
 }
 
 fn exchange_attributes(total: &ExchangeTotals) -> Vec<KeyValue> {
@@ -316,10 +329,29 @@ mod tests {
             up_to_bounds: [1, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 7],
             request_bytes: 0,
             response_bytes: 0,
+            exemplars: None,
         }
     }
 
     const SPAN: Span = Span { start: 5, now: 7 };
+
+    #[test]
+    fn an_exemplar_names_its_trace() {
+        let trace_id = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128;
+        let exemplar = lifesigns::Exemplar {
+            trace_id: trace_id.try_into().unwrap(),
+            seconds: 0.25,
+            ended: "2026-03-18T12:00:00.5Z".parse().unwrap(),
+        };
+        let mut all = Box::new([const { None }; LATENCY_BOUNDS.len() + 1]);
+        all[6] = Some(exemplar);
+        let encoded = exemplars(&ExchangeTotals { exemplars: Some(all), ..total(1) });
+        let [found] = &encoded[..] else { panic!("{encoded:?}") };
+        assert_eq!(found.trace_id, trace_id.to_be_bytes());
+        assert_eq!(found.time_unix_nano, 1_773_835_200_500_000_000);
+        assert_eq!(found.value, Some(exemplar::Value::AsDouble(0.25)));
+        assert_eq!(exemplars(&total(1)), []);
+    }
 
     fn histograms(metric: &Metric) -> &[HistogramDataPoint] {
         let Some(Data::Histogram(histogram)) = &metric.data else { panic!("no histogram: {metric:?}") };

@@ -84,7 +84,7 @@ impl Collected {
     pub(crate) fn collect(&mut self, process: &Process, now: Moment) {
         let mut objectives = vec![Counts::default(); process.apis.len()];
         let mut totals = lock(&process.totals);
-        process.recorder.drain(|drained| {
+        let traced = process.recorder.drain(|drained| {
             let key = drained.key;
             let api = usize::from(key.api);
             let name = || process.apis[api].routes.name(key.route);
@@ -114,6 +114,7 @@ impl Collected {
                 self.dropped_exchanges += drained.rollup.count();
             }
         });
+        totals.keep(&traced);
         drop(totals);
         for (api, counts) in process.apis.iter().zip(objectives) {
             if let Some(state) = &api.objective {

@@ -36,6 +36,7 @@ mod builder;
 mod checks;
 mod clock;
 mod collector;
+mod exemplar;
 mod journal;
 mod layer;
 mod limit;
@@ -66,6 +67,7 @@ pub use self::access::{
 };
 pub use self::builder::{ApiOptions, BadCheck, BadVariable, Builder, IDENTITY_VARIABLES};
 pub use self::checks::{Check, CheckSnapshot, RunCounts};
+pub use self::exemplar::Exemplar;
 pub use self::layer::{HealthLayer, HealthService, ServiceBody, ServiceFuture};
 pub use self::maintenance::BadMaintenance;
 pub use self::mount::{Mount, behind};
@@ -79,7 +81,7 @@ pub use self::settings::{
 pub use self::snapshot::Snapshot;
 pub use self::startup::{OpenStartTask, StartTask};
 pub use self::subscription::{Event, LightChange, Subscription};
-pub use self::totals::{ExchangeTotals, LATENCY_BOUNDS};
+pub use self::totals::{ExchangeTotals, Exemplars, LATENCY_BOUNDS};
 
 /// The [`Identity`] that is known since the calling crate was built: its version and repository from its
 /// `Cargo.toml`, and what `lifesigns_build::identity()` found out in its build script, if it has one that calls it.

@@ -5,6 +5,7 @@
 
 mod body;
 
+use std::num::NonZeroU128;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -15,6 +16,7 @@ use lifesigns_model::exchange::{CLIENT_CLOSED_REQUEST, FailedBy, Measurement};
 use lifesigns_model::route::template_of;
 
 pub use self::body::{RequestBody, ResponseBody};
+use crate::exemplar::sampled_trace;
 use crate::process::{Api, ApiState};
 use crate::recorder::accumulator::SeriesKey;
 use crate::recorder::labels::{Labels, NOT_APPLICABLE_ID};
@@ -42,6 +44,8 @@ struct Watched {
     policy: u16,
     is_head: bool,
     request_bytes: Option<Arc<AtomicU64>>,
+    /// The trace that it belongs to, where that is recorded.
+    trace_id: Option<NonZeroU128>,
 }
 
 #[derive(Debug)]
@@ -66,6 +70,7 @@ impl Exchange {
             policy: NOT_APPLICABLE_ID,
             is_head: method == Method::HEAD,
             request_bytes: None,
+            trace_id: sampled_trace(headers),
         };
         Exchange { watched: Some(watched) }
     }
@@ -232,6 +237,9 @@ impl Watched {
             method: self.method,
             failed_by,
         };
+        if let Some(trace_id) = self.trace_id {
+            self.counts.keep_trace(key, trace_id, ended, total_micros);
+        }
         self.counts.subjects.record(key, ended, &measured);
     }
 }

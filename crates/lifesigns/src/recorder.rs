@@ -11,6 +11,7 @@ pub(crate) mod recent;
 pub(crate) mod ring;
 
 use std::cell::RefCell;
+use std::num::NonZeroU128;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -24,6 +25,7 @@ use self::labels::Labels;
 use self::recent::Recent;
 use self::ring::{Ended, Ring};
 use crate::clock::Clock;
+use crate::exemplar::Traced;
 
 /// Methods that have a label of their own: those of RFC 9110 and PATCH of RFC 5789. The first is for all others.
 pub(crate) const METHODS: [&str; 10] = [
@@ -76,6 +78,12 @@ impl Counts {
             self.ended.push(ended);
         }
         self.flights.end(ended.key.api);
+    }
+
+    /// Keeps the trace of an exchange, whichever thread it ends on.
+    pub(crate) fn keep_trace(&self, key: SeriesKey, trace_id: NonZeroU128, ended: Instant, micros: u64) {
+        let at_micros = self.subjects.clock.micros(ended);
+        lock(&self.accumulator).traced.add(Traced { key, trace_id, micros, at_micros });
     }
 
     /// Counts what has ended into the accumulator, which must be that of this.
@@ -198,14 +206,14 @@ impl Recorder {
         threads.landed.in_flight(threads.counts.iter().map(|counts| &counts.flights))
     }
 
-    /// Hands over everything that was counted since the last time.
-    pub(crate) fn drain(&self, mut take: impl FnMut(Drained)) {
+    /// Hands over everything that was counted since the last time, and returns some of what was traced, by wall time.
+    pub(crate) fn drain(&self, mut take: impl FnMut(Drained)) -> Vec<Traced> {
         let Subjects { clock, max_series, threads, .. } = &*self.subjects;
         clock.adjust();
         let mut threads = lock(threads);
         let Threads { counts, landed } = &mut *threads;
         let mut spares = lock(&self.spares);
-        let (mut recent, mut left_out) = (Vec::new(), 0);
+        let (mut recent, mut left_out, mut traced) = (Vec::new(), 0, Vec::new());
         counts.retain(|shared| {
             // Asked before the swap: whoever is alone now cannot be joined any more.
             let thread_has_ended = Arc::strong_count(shared) == 1;
@@ -217,6 +225,7 @@ impl Recorder {
             full.drain(*max_series, &mut take);
             self.capped.fetch_add(full.take_capped(), Ordering::Relaxed);
             left_out += full.recent.take(&mut recent);
+            full.traced.take(&mut traced);
             spares.push(full);
             if thread_has_ended {
                 landed.add(&shared.flights);
@@ -225,6 +234,10 @@ impl Recorder {
         });
         spares.truncate(counts.len());
         lock(&self.recent).add(recent, left_out);
+        for traced in &mut traced {
+            traced.at_micros = clock.wall_micros(traced.at_micros);
+        }
+        traced
     }
 
     /// The last exchanges up to the last drain: a copy, so that nobody who counts waits for whoever reads it.

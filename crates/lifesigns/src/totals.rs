@@ -1,11 +1,14 @@
 //! What has passed since the process began, as metrics tell it.
 
+use std::array;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use lifesigns_model::exchange::FailedBy;
 use lifesigns_model::rollup::Rollup;
 use rustc_hash::FxHashMap;
 
+use crate::exemplar::{Exemplar, Traced};
 use crate::process::{Lifesigns, Process};
 use crate::recorder::accumulator::SeriesKey;
 use crate::recorder::labels::OTHER_ID;
@@ -30,6 +33,9 @@ const BOUNDS_MICROS: [u64; LATENCY_BOUNDS.len()] = {
 /// Labels that are told apart.
 const MAX_TOTALS: usize = 20_000;
 
+/// Of these, so many may have exemplars.
+const MAX_WITH_EXEMPLARS: usize = 1000;
+
 /// The exchanges with the same labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeTotals {
@@ -53,7 +59,13 @@ pub struct ExchangeTotals {
     pub request_bytes: u64,
     /// Bytes of their response bodies.
     pub response_bytes: u64,
+    /// The last traced exchange that took longer than one of [`LATENCY_BOUNDS`] and at most as long as the next; the
+    /// last place is for those longer than all.
+    pub exemplars: Option<Box<Exemplars>>,
 }
+
+/// One for each bucket, where there is one.
+pub type Exemplars = [Option<Exemplar>; LATENCY_BOUNDS.len() + 1];
 
 impl Lifesigns {
     /// All exchanges since the process began, in a stable order, as of the last tick. At most 20,000 or so; clients
@@ -73,6 +85,13 @@ struct TotalKey {
     failed_by: FailedBy,
 }
 
+impl TotalKey {
+    fn of(key: SeriesKey) -> TotalKey {
+        let SeriesKey { api, route, status, method, failed_by, .. } = key;
+        TotalKey { api, route, method, status, failed_by }
+    }
+}
+
 /// What has passed with the same labels.
 #[derive(Clone, Copy, Debug, Default)]
 struct Total {
@@ -87,13 +106,13 @@ struct Total {
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     by_key: FxHashMap<TotalKey, Total>,
+    exemplars: FxHashMap<TotalKey, Box<Exemplars>>,
 }
 
 impl Totals {
     /// Adds to the total that `key` belongs to. When there are too many of them, a new one loses its route.
     pub(crate) fn add(&mut self, key: SeriesKey, rollup: &Rollup) {
-        let SeriesKey { api, route, status, method, failed_by, .. } = key;
-        let mut key = TotalKey { api, route, method, status, failed_by };
+        let mut key = TotalKey::of(key);
         if self.by_key.len() >= MAX_TOTALS && !self.by_key.contains_key(&key) {
             key.route = OTHER_ID;
         }
@@ -106,17 +125,40 @@ impl Totals {
         total.request_bytes = total.request_bytes.saturating_add(rollup.request_bytes);
         total.response_bytes = total.response_bytes.saturating_add(rollup.response_bytes);
     }
+
+    /// Keeps these as exemplars, where there is room.
+    pub(crate) fn keep(&mut self, traced: &[Traced]) {
+        for Traced { key, trace_id, micros, at_micros } in traced {
+            let key = TotalKey::of(*key);
+            let has_room = self.exemplars.len() < MAX_WITH_EXEMPLARS && self.by_key.contains_key(&key);
+            if !has_room && !self.exemplars.contains_key(&key) {
+                continue;
+            }
+            let bucket = BOUNDS_MICROS.partition_point(|bound| bound < micros);
+            let exemplar = Exemplar {
+                trace_id: *trace_id,
+                seconds: *micros as f64 / 1e6,
+                ended: Timestamp::from_microsecond(*at_micros).unwrap_or_default(),
+            };
+            let all = self.exemplars.entry(key).or_insert_with(|| Box::new(array::from_fn(|_| None)));
+            all[bucket] = Some(exemplar);
+        }
+    }
 }
 
 impl Process {
     pub(crate) fn exchange_totals(&self) -> Vec<ExchangeTotals> {
-        let mut totals: Vec<_> =
-            lock(&self.totals).by_key.iter().map(|(key, total)| (*key, *total)).collect();
+        let mut totals: Vec<_> = {
+            let totals = lock(&self.totals);
+            let with_exemplars =
+                |(key, total): (&TotalKey, &Total)| (*key, *total, totals.exemplars.get(key).cloned());
+            totals.by_key.iter().map(with_exemplars).collect()
+        };
         // Names are looked up when the collector need not wait any more.
-        totals.sort_unstable_by_key(|(key, _)| *key);
+        totals.sort_unstable_by_key(|(key, ..)| *key);
         totals
             .into_iter()
-            .map(|(key, total)| {
+            .map(|(key, total, exemplars)| {
                 let Total { count, micros, up_to_bounds, request_bytes, response_bytes } = total;
                 let api = &self.apis[usize::from(key.api)];
                 ExchangeTotals {
@@ -130,6 +172,7 @@ impl Process {
                     up_to_bounds,
                     request_bytes,
                     response_bytes,
+                    exemplars,
                 }
             })
             .collect()

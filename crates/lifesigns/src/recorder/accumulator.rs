@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::labels::OTHER_ID;
 use super::recent::OfThread;
+use crate::exemplar::TracedOfThread;
 
 /// The labels of a series as numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -42,6 +43,8 @@ pub(crate) struct Accumulator {
     capped: u64,
     /// The last exchanges one by one.
     pub(crate) recent: OfThread,
+    /// Some of those whose traces are kept.
+    pub(crate) traced: TracedOfThread,
 }
 
 #[derive(Debug)]

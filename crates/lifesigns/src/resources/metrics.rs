@@ -5,7 +5,7 @@
 
 mod checks;
 
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Write};
 use std::sync::atomic::Ordering;
 
 use http::HeaderValue;
@@ -15,6 +15,7 @@ use lifesigns_model::series::NOT_APPLICABLE;
 use super::answer::Answer;
 use super::escape::Label;
 use super::{Call, negotiate};
+use crate::exemplar::Exemplar;
 use crate::objective::History;
 use crate::proc::ProcessSource;
 use crate::process::Process;
@@ -56,10 +57,14 @@ fn exchanges(page: &mut Page, process: &Process) {
     page.begin(NAME, "histogram", "Time from a request's head to the end of its response.");
     for total in &totals {
         let labels = labels(total);
-        for (bound, count) in LATENCY_BOUNDS.iter().zip(total.up_to_bounds) {
-            page.sample(&format!("{NAME}_bucket"), &format!("{labels},le=\"{bound:?}\""), count);
+        let bounds = LATENCY_BOUNDS.map(|bound| format!("{bound:?}"));
+        let bounds = bounds.iter().map(String::as_str).chain(["+Inf"]);
+        let counts = total.up_to_bounds.iter().chain([&total.count]);
+        for (bucket, (bound, count)) in bounds.zip(counts).enumerate() {
+            let exemplar = total.exemplars.as_ref().and_then(|all| all[bucket].as_ref());
+            let value = Exemplified { count: *count, exemplar: exemplar.filter(|_| page.is_open_metrics) };
+            page.sample(&format!("{NAME}_bucket"), &format!("{labels},le=\"{bound}\""), value);
         }
-        page.sample(&format!("{NAME}_bucket"), &format!("{labels},le=\"+Inf\""), total.count);
         page.sample(&format!("{NAME}_sum"), &labels, total.seconds);
         page.sample(&format!("{NAME}_count"), &labels, total.count);
     }
@@ -78,6 +83,21 @@ fn exchanges(page: &mut Page, process: &Process) {
             let value = [total.request_bytes, total.response_bytes][bytes];
             page.sample(&format!("{name}_total"), &labels(total), value);
         }
+    }
+}
+
+/// How many, and one of them.
+struct Exemplified<'a> {
+    count: u64,
+    exemplar: Option<&'a Exemplar>,
+}
+
+impl Display for Exemplified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.count)?;
+        let Some(Exemplar { trace_id, seconds, ended }) = self.exemplar else { return Ok(()) };
+        let ended = ended.as_microsecond() as f64 / 1e6;
+        write!(f, " # {{trace_id=\"{trace_id:032x}\"}} {seconds} {ended}")
     }
 }
 

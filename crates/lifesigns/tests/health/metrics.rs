@@ -1,8 +1,9 @@
 //! `/metrics`: the figures of the checks, in both formats.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use http::HeaderName;
 use http::header::ACCEPT;
 use lifesigns::{ApiOptions, Check, Lifesigns};
 
@@ -32,6 +33,9 @@ fn check_format(page: &str, is_open_metrics: bool) {
         } else if line == "# EOF" {
             assert!(is_open_metrics && page.ends_with("# EOF\n"));
         } else {
+            let (line, exemplar) =
+                line.split_once(" # ").map_or((line, None), |(line, rest)| (line, Some(rest)));
+            assert!(exemplar.is_none() || is_open_metrics && line.contains("_bucket{"), "{line}");
             let (series, value) = line.rsplit_once(' ').unwrap();
             assert!(value.parse::<f64>().is_ok() && samples.insert(series), "{line}");
             let suffix =
@@ -133,4 +137,38 @@ async fn ten_thousand_checks_are_told_within_bounds() {
     }
     let details = ask(&app, "GET", "/health/details", &OPS).await.json();
     assert_eq!(details["checks"].as_array().unwrap().len(), 10_000, "the details have all of them");
+}
+
+#[tokio::test]
+async fn a_traced_exchange_stands_for_its_bucket_in_open_metrics() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let (_lifesigns, app) = started(builder());
+    for (trace, flags) in [("11111111111111111111111111111111", "00"), (TRACE, "01")] {
+        let traceparent = format!("00-{trace}-00f067aa0ba902b7-{flags}");
+        let headers = [(HeaderName::from_static("traceparent"), traceparent.as_str())];
+        assert_eq!(ask(&app, "GET", "/items/7", &headers).await.status, 200);
+    }
+    let open = [OPS[0].clone(), (ACCEPT, OPEN_METRICS)];
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let page = loop {
+        let page = ask(&app, "GET", "/metrics", &open).await.text();
+        if page.contains("trace_id") {
+            break page;
+        }
+        assert!(Instant::now() < deadline, "{page}");
+    };
+    check_format(&page, true);
+    let with_exemplar: Vec<&str> = page.lines().filter(|line| line.contains(" # ")).collect();
+    let [line] = with_exemplar[..] else { panic!("{with_exemplar:?}") };
+    let (bucket, exemplar) = line.split_once(" # ").unwrap();
+    assert!(bucket.contains("http_route=\"/items/{id}\""), "{line}");
+    let bound: f64 = bucket.split_once("le=\"").unwrap().1.split('"').next().unwrap().parse().unwrap();
+    let rest = exemplar.strip_prefix(&format!("{{trace_id=\"{TRACE}\"}} ")).unwrap();
+    let (seconds, ended) = rest.split_once(' ').unwrap();
+    assert!(seconds.parse::<f64>().unwrap() <= bound, "{line}");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((now - ended.parse::<f64>().unwrap()).abs() < 60.0, "{line}");
+    let plain = ask(&app, "GET", "/metrics", &OPS).await.text();
+    assert!(!plain.contains(" # "), "the older format has no exemplars");
+    check_format(&plain, false);
 }

@@ -4,11 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lifesigns_tests::client::{Request, get};
-use lifesigns_tests::program::{Program, workspace};
+use lifesigns_tests::program::Program;
+use lifesigns_tests::tools;
 use lifesigns_tests::upstream::Upstream;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -185,7 +186,7 @@ fn node_fetches_all_services_at_once() {
 #[test]
 fn node_asks_all_services_with_axios() {
     let world = World::start();
-    let folder = axios();
+    let folder = tools::node();
     let ask = "(url) => axios.get(url).then((response) => response.data)";
     let script = node_checker(&world, "import axios from 'axios';", ask);
     assert_checked_by_node(&folder, &script);
@@ -199,20 +200,6 @@ fn node_asks_all_services_with_axios() {
     let file = folder.join("codes.mjs");
     fs::write(&file, failing).unwrap();
     assert_eq!(output(Command::new("node").arg(&file)), (true, "200 -429 -500 -503\n".to_owned()));
-}
-
-/// A folder with axios in it, for tests only. Kept in the target folder from one run to the next.
-fn axios() -> PathBuf {
-    let folder = workspace().join("target/node-tests");
-    if !folder.join("node_modules/axios/package.json").exists() {
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("package.json"), "{\"private\": true}\n").unwrap();
-        let mut npm = Command::new("npm");
-        npm.current_dir(&folder).args(["install", "--no-audit", "--no-fund", "--no-package-lock", "axios@1"]);
-        let (success, text) = output(&mut npm);
-        assert!(success, "npm could not install axios: {text}");
-    }
-    folder
 }
 
 #[test]

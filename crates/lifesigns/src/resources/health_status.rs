@@ -122,10 +122,12 @@ fn page(
 ) -> String {
     let [service, message, environment, reason, request_id] =
         [service, message, environment, reason, request_id].map(Markup);
+    // The empty icon keeps browsers from asking the API for one.
     let colour = ["#1a7f37", "#bf8700", "#cf222e"][light as usize];
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{light} · {service}</title><style>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{light} · {service}</title>\
+         <link rel=\"icon\" href=\"data:,\"><style>\
          :root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;\
          padding:0 1rem}}h1{{border-left:.5rem solid {colour};padding-left:1rem}}dt{{font-weight:600}}\
          dd{{margin:0 0 .75rem;overflow-wrap:anywhere}}</style></head><body><main><h1>{light}</h1><p>{message}</p><dl>\

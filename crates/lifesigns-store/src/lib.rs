@@ -1,7 +1,8 @@
 //! Keeps rollups in memory or in one SQLite file.
 //!
 //! Both stores implement [`RollupStore`](lifesigns_model::store::RollupStore), answer alike and pass one and the
-//! same suite, `conformance`. Neither knows HTTP, and neither reads a clock: the minutes of the rows are the time.
+//! same suite, `conformance`. Neither knows HTTP. The minutes of the rows are the time: a clock is
+//! read only for the name of a damaged file that is set aside.
 //!
 //! | module | question it answers |
 //! |---|---|

@@ -7,14 +7,33 @@ use std::path::Path;
 use lifesigns_model::store::StoreError;
 use rusqlite::ErrorCode;
 
+/// An error, and whether the file itself is to blame: it holds what no version of this store has written.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) error: StoreError,
+    pub(super) is_damage: bool,
+}
+
+impl Fault {
+    /// As [`explain`] says it.
+    pub(super) fn of(path: &Path, what: &str, error: rusqlite::Error) -> Fault {
+        Fault { is_damage: is_damage(&error), error: explain(path, what, error) }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Fault {
+        Fault { error, is_damage: false }
+    }
+}
+
 /// An error that says what could not be done with which file, and how to mend it.
 pub(super) fn explain(path: &Path, what: &str, error: rusqlite::Error) -> StoreError {
     let path = path.display();
     let text = match error.sqlite_error_code() {
         _ if is_damage(&error) => format!(
-            "{what}: {path} is damaged. Stop the process and set the file aside with its -wal and -shm (rename \
-             them); a new file is then begun. What can be saved of the old one: \
-             sqlite3 {path} .recover | sqlite3 NEW_FILE"
+            "{what}: {path} is damaged. Whoever opens it for writing sets it aside and begins a new one. What can be \
+             saved of it: sqlite3 {path} .recover | sqlite3 NEW_FILE"
         ),
         Some(ErrorCode::DiskFull) => format!(
             "{what}: there is no room for {path}. Free some space on its disk, or raise the size limit if one is set"

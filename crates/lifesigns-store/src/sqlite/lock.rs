@@ -15,10 +15,16 @@ use super::beside;
 /// Held as long as this lives.
 #[derive(Debug)]
 pub(super) struct WriterLock {
+    path: PathBuf,
     _file: File,
 }
 
 impl WriterLock {
+    /// Whether a file has been opened for writing before, and so is one of ours whatever is in it.
+    pub(super) fn was_there(database: &Path) -> bool {
+        lock_path(database).exists()
+    }
+
     pub(super) fn acquire(database: &Path) -> Result<WriterLock, StoreError> {
         let path = lock_path(database);
         let failed = |what: &str, error: std::io::Error| {
@@ -43,7 +49,14 @@ impl WriterLock {
             Err(TryLockError::Error(error)) => return Err(failed("locked", error)),
         }
         name_the_holder(&file).map_err(|error| failed("written", error))?;
-        Ok(WriterLock { _file: file })
+        Ok(WriterLock { path, _file: file })
+    }
+
+    /// Leaves no trace beside a file that is not for us.
+    pub(super) fn remove(self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "the lock file could not be removed");
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `read` | how is a selection answered? |
 //! | `block` | what does an API's minute, hour or day look like as bytes? |
 //! | `blocks` | the statements over the three tables of blocks |
+//! | `aside` | where does a damaged file go? |
 //! | `error` | what does a person read when something fails? |
 //!
 //! What survives: rows that [`flush`](RollupStore::flush) has acknowledged are in the file's write-ahead log, so
@@ -18,6 +19,7 @@
 //! transaction (`synchronous = NORMAL`): a loss of power may take the last transactions, whole, and leaves the
 //! file sound. The format is described in `docs/storage-format.md`.
 
+mod aside;
 mod block;
 mod blocks;
 mod error;
@@ -44,10 +46,10 @@ use lifesigns_model::store::{
 
 pub use self::read::SqliteReader;
 
-use self::error::explain;
+use self::error::{Fault, chain};
 use self::lock::WriterLock;
 use self::queue::{Queue, Unflushed, Unqueued};
-use self::write::Database;
+use self::write::{Database, Notes};
 use self::writer::{Gauges, Writer};
 
 /// Version of the files that this program writes; older ones are brought up to it when they are opened for writing.
@@ -98,7 +100,7 @@ impl Default for Options {
 pub struct SqliteStore {
     path: PathBuf,
     gauges: Arc<Gauges>,
-    reader: SqliteReader,
+    reader: Arc<SqliteReader>,
     queue: Arc<Queue>,
     /// `None` once it has been told to stop.
     thread: Option<JoinHandle<()>>,
@@ -109,9 +111,12 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens a file for writing; it is made if it is not there. The folder must exist.
     ///
+    /// A file of ours that is damaged is set aside: it is renamed, with its log, a warning says where it is, and a new
+    /// file is begun. The same is done when damage is found later on; rows that wait then go to the new file.
+    ///
     /// # Errors
     /// When another process writes the file, when it belongs to another program or to a newer version (it is then
-    /// left as it is), when it is damaged, or when it cannot be opened. The message says how to mend it.
+    /// left as it is), or when it cannot be opened. The message says how to mend it.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<SqliteStore, StoreError> {
         SqliteStore::open_with(path.as_ref().to_owned(), options, Writer::run)
     }
@@ -122,23 +127,25 @@ impl SqliteStore {
         options: Options,
         work: impl FnOnce(Writer, &Queue) + Send + 'static,
     ) -> Result<SqliteStore, StoreError> {
+        let is_known = WriterLock::was_there(&path);
         let lock = WriterLock::acquire(&path)?;
-        let failed = |error| explain(&path, "the store could not be opened", error);
-        let connection = schema::open_for_writing(&path, options.busy_timeout)?;
-        if let Some(bytes) = options.max_bytes {
-            let pages = (bytes / schema::PAGE_SIZE).clamp(1, u64::from(u32::MAX - 1)) as i64;
-            connection
-                .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))
-                .map_err(failed)?;
-        }
-        let database = Database::new(connection, options.retention).map_err(failed)?;
-        let reader = SqliteReader::open(&path, options.busy_timeout)?;
+        let (database, notes) = match open_or_begin(&path, &options, is_known) {
+            Ok(opened) => opened,
+            Err(error) => {
+                if !is_known {
+                    lock.remove();
+                }
+                return Err(error);
+            }
+        };
+        let reader = Arc::new(SqliteReader::open(&path, options.busy_timeout)?);
         let gauges = Arc::new(Gauges::default());
         let queue = Arc::new(Queue::new(options.max_queued_rows));
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn({
-                let writer = Writer::new(path.clone(), database, gauges.clone(), options.max_held_rows);
+                let writer =
+                    Writer::new(path.clone(), options, database, notes, gauges.clone(), reader.clone());
                 let ending = Ending { gauges: gauges.clone(), queue: queue.clone() };
                 move || work(writer, &ending.queue)
             })
@@ -164,6 +171,14 @@ impl SqliteStore {
         failure.map_or(Ok(()), |text| Err(StoreError::new(text)))
     }
 
+    /// The error for whoever reads; the thread is told when it is the file's fault.
+    fn reported(&self, (file, fault): (u64, Fault)) -> StoreError {
+        if fault.is_damage {
+            self.queue.found_damage(file, chain(&fault.error));
+        }
+        fault.error
+    }
+
     fn stop(&mut self) {
         // The last connection to close takes the log into the file and removes it. One that only reads cannot.
         self.reader.disconnect();
@@ -173,6 +188,33 @@ impl SqliteStore {
             let _ = thread.join();
         }
     }
+}
+
+/// Opens a file for writing. In the place of a damaged one, which is set aside, a new one is begun; the notes are what
+/// is to be written into that.
+fn open_or_begin(path: &Path, options: &Options, is_known: bool) -> Result<(Database, Notes), StoreError> {
+    let fault = match open_database(path, options, is_known) {
+        Ok(database) => return Ok((database, Notes::new())),
+        Err(fault) if !fault.is_damage => return Err(fault.error),
+        Err(fault) => fault,
+    };
+    let notes = aside::notes_at(path);
+    let aside = aside::set_aside(path)?;
+    aside::tell(path, &aside, &chain(&fault.error));
+    let database = open_database(path, options, true).map_err(|fault| fault.error)?;
+    Ok((database, notes))
+}
+
+fn open_database(path: &Path, options: &Options, is_known: bool) -> Result<Database, Fault> {
+    let failed = |error| Fault::of(path, "the store could not be opened", error);
+    let connection = schema::open_for_writing(path, options.busy_timeout, is_known)?;
+    if let Some(bytes) = options.max_bytes {
+        let pages = (bytes / schema::PAGE_SIZE).clamp(1, u64::from(u32::MAX - 1)) as i64;
+        connection
+            .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))
+            .map_err(failed)?;
+    }
+    Database::new(connection, options.retention).map_err(failed)
 }
 
 impl RollupStore for SqliteStore {
@@ -196,11 +238,11 @@ impl RollupStore for SqliteStore {
     }
 
     fn select(&self, selection: &Selection) -> Result<Selected, StoreError> {
-        self.reader.select(selection)
+        self.select_within(selection, &Effort::unlimited())
     }
 
     fn select_within(&self, selection: &Selection, effort: &Effort) -> Result<Selected, StoreError> {
-        self.reader.select_within(selection, effort)
+        self.reader.try_select(selection, effort).map_err(|fault| self.reported(fault))
     }
 
     fn remember(&self, note: Note) -> Result<(), StoreError> {
@@ -212,7 +254,7 @@ impl RollupStore for SqliteStore {
     }
 
     fn recall(&self, topic: &str) -> Result<Vec<KeptNote>, StoreError> {
-        self.reader.recall(topic)
+        self.reader.try_recall(topic).map_err(|fault| self.reported(fault))
     }
 
     fn status(&self) -> StoreStatus {

@@ -36,6 +36,8 @@ struct State {
     asked: u64,
     noticed: u64,
     failure: Option<Failure>,
+    /// What somebody who reads has found damaged: which file, counted from the first, and what.
+    damage: Option<(u64, String)>,
     closed: bool,
     /// The thread has ended.
     over: bool,
@@ -62,6 +64,8 @@ pub(super) struct Taken {
     pub(super) batches: Vec<Batch>,
     /// Whether somebody waits for an attempt to write.
     pub(super) asked: bool,
+    /// What somebody who reads has found damaged, if anything: which file, and what.
+    pub(super) damage: Option<(u64, String)>,
     /// Whether more can come.
     pub(super) open: bool,
 }
@@ -152,6 +156,12 @@ impl Queue {
         }
     }
 
+    /// Tells the thread that a file was found damaged by somebody who reads it.
+    pub(super) fn found_damage(&self, file: u64, what: String) {
+        self.state().damage = Some((file, what));
+        self.work.notify_one();
+    }
+
     /// Rows that were taken in and are not yet merged by the thread.
     pub(super) fn rows(&self) -> usize {
         self.state().rows
@@ -166,8 +176,12 @@ impl Queue {
     /// For the thread: waits for something to do, at most as long as `patience` says, and takes batches until there
     /// are `enough` rows.
     pub(super) fn take(&self, patience: Option<Duration>, enough: usize) -> Taken {
-        let idle =
-            |state: &mut State| state.batches.is_empty() && state.asked == state.noticed && !state.closed;
+        let idle = |state: &mut State| {
+            state.batches.is_empty()
+                && state.asked == state.noticed
+                && state.damage.is_none()
+                && !state.closed
+        };
         let state = self.state();
         let mut state = match patience {
             None => self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
@@ -193,7 +207,8 @@ impl Queue {
         if state.batches.is_empty() {
             state.noticed = state.asked;
         }
-        Taken { batches, asked, open: !state.closed || !state.batches.is_empty() }
+        let damage = state.damage.take();
+        Taken { batches, asked, damage, open: !state.closed || !state.batches.is_empty() }
     }
 
     /// For the thread: so many rows that it took are merged and make room for others.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use rustc_hash::FxHashMap;
 
 use super::blocks;
-use super::error::{damaged, explain};
+use super::error::{Fault, damaged};
 use super::schema::{load_timeline, open_for_reading};
 use super::write::all_apis;
 
@@ -33,12 +34,15 @@ pub struct SqliteReader {
     path: PathBuf,
     busy_timeout: Duration,
     idle: Mutex<Vec<Reader>>,
+    /// How many files have stood at the path before this one.
+    file: AtomicU64,
 }
 
 impl SqliteReader {
     pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<SqliteReader, StoreError> {
-        let first = Reader::open(path, busy_timeout)?;
-        Ok(SqliteReader { path: path.to_owned(), busy_timeout, idle: Mutex::new(vec![first]) })
+        let first = Reader::open(path, busy_timeout).map_err(|fault| fault.error)?;
+        let (path, idle) = (path.to_owned(), Mutex::new(vec![first]));
+        Ok(SqliteReader { path, busy_timeout, idle, file: AtomicU64::new(0) })
     }
 
     /// Groups and sums what is kept, as of one moment. See
@@ -56,7 +60,19 @@ impl SqliteReader {
     /// # Errors
     /// Besides, when it costs more, or when it is called off.
     pub fn select_within(&self, selection: &Selection, effort: &Effort) -> Result<Selected, StoreError> {
-        self.read(|reader| reader.select(selection, effort))?
+        self.try_select(selection, effort).map_err(|(_, fault)| fault.error)
+    }
+
+    /// Besides what went wrong, which file it was.
+    pub(super) fn try_select(
+        &self,
+        selection: &Selection,
+        effort: &Effort,
+    ) -> Result<Selected, (u64, Fault)> {
+        let file = self.file();
+        self.read(|reader| reader.select(selection, effort))
+            .and_then(|selected| Ok(selected?))
+            .map_err(|fault| (file, fault))
     }
 
     /// All notes under a topic. See [`RollupStore::recall`](lifesigns_model::store::RollupStore::recall).
@@ -64,10 +80,28 @@ impl SqliteReader {
     /// # Errors
     /// When the file cannot be read; the message says what can be done about it.
     pub fn recall(&self, topic: &str) -> Result<Vec<KeptNote>, StoreError> {
-        self.read(|reader| reader.recall(topic))
+        self.try_recall(topic).map_err(|(_, fault)| fault.error)
     }
 
-    fn read<T>(&self, read: impl FnOnce(&mut Reader) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    pub(super) fn try_recall(&self, topic: &str) -> Result<Vec<KeptNote>, (u64, Fault)> {
+        let file = self.file();
+        self.read(|reader| reader.recall(topic)).map_err(|fault| (file, fault))
+    }
+
+    /// The number of the file that stands at the path, counted from the first one.
+    pub(super) fn file(&self) -> u64 {
+        self.file.load(Relaxed)
+    }
+
+    /// Another file stands at the path now.
+    pub(super) fn turn_to_new_file(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        self.file.fetch_add(1, Relaxed);
+        idle.clear();
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&mut Reader) -> rusqlite::Result<T>) -> Result<T, Fault> {
+        let file = self.file();
         // The lock is held only to take a connection and to give it back, so readers run side by side.
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = match idle {
@@ -75,9 +109,9 @@ impl SqliteReader {
             None => Reader::open(&self.path, self.busy_timeout)?,
         };
         let found =
-            read(&mut reader).map_err(|error| explain(&self.path, "the store could not be read", error))?;
+            read(&mut reader).map_err(|error| Fault::of(&self.path, "the store could not be read", error))?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_CONNECTIONS {
+        if idle.len() < IDLE_CONNECTIONS && self.file() == file {
             idle.push(reader);
         }
         Ok(found)
@@ -98,7 +132,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn open(path: &Path, busy_timeout: Duration) -> Result<Reader, StoreError> {
+    fn open(path: &Path, busy_timeout: Duration) -> Result<Reader, Fault> {
         Ok(Reader { connection: open_for_reading(path, busy_timeout)?, known: HashMap::new() })
     }
 

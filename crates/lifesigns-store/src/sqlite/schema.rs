@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use lifesigns_model::bucket::Minute;
+use lifesigns_model::bucket::{Level, Minute};
 use lifesigns_model::store::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::error::explain;
+use super::blocks;
+use super::error::{Fault, damaged};
 use super::write::gather_rows;
 use crate::timeline::Timeline;
 
@@ -35,10 +36,18 @@ const LOG_BYTES_KEPT: i64 = 64 << 20;
 const WRITER_CACHE_KIB: i64 = 32 << 10;
 const READER_CACHE_KIB: i64 = 8 << 10;
 
-/// Opens a file for writing: makes it if it is not there, and brings an older one up to date.
-pub(super) fn open_for_writing(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    refuse_foreign_header(path)?;
-    let failed = |error| explain(path, "the store could not be opened", error);
+/// Opens a file for writing: makes it if it is not there, and brings an older one up to date. `is_known` says that it has
+/// been ours before: one that cannot even be told for an SQLite file is damaged then, and not somebody else's.
+pub(super) fn open_for_writing(
+    path: &Path,
+    busy_timeout: Duration,
+    is_known: bool,
+) -> Result<Connection, Fault> {
+    let is_ours = refuse_foreign_header(path, is_known)?;
+    let failed = |error| {
+        let fault = Fault::of(path, "the store could not be opened", error);
+        Fault { is_damage: fault.is_damage && is_ours, ..fault }
+    };
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -46,6 +55,10 @@ pub(super) fn open_for_writing(path: &Path, busy_timeout: Duration) -> Result<Co
     let version = version_of(&connection).map_err(failed)?;
     let version = version.ok_or_else(|| foreign(path))?;
     refuse_newer(path, version)?;
+    if version == VERSION {
+        // Before anything is written: a damaged file is not to be changed.
+        find_tables(&connection).map_err(failed)?;
+    }
     prepare(&connection, version).map_err(failed)?;
     migrate(&mut connection, version).map_err(failed)?;
     // The first transaction on a fresh log waits for the medium. Better here, where nobody counts yet, than when the
@@ -55,9 +68,9 @@ pub(super) fn open_for_writing(path: &Path, busy_timeout: Duration) -> Result<Co
 }
 
 /// Opens a file that is there, for reading only.
-pub(super) fn open_for_reading(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    refuse_foreign_header(path)?;
-    let failed = |error| explain(path, "the store could not be opened for reading", error);
+pub(super) fn open_for_reading(path: &Path, busy_timeout: Duration) -> Result<Connection, Fault> {
+    refuse_foreign_header(path, false)?;
+    let failed = |error| Fault::of(path, "the store could not be opened for reading", error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(busy_timeout).map_err(failed)?;
@@ -66,10 +79,11 @@ pub(super) fn open_for_reading(path: &Path, busy_timeout: Duration) -> Result<Co
     let version = version_of(&connection).map_err(failed)?.ok_or_else(|| foreign(path))?;
     refuse_newer(path, version)?;
     if version < VERSION {
-        return Err(StoreError::new(format!(
+        let text = format!(
             "{} is of the older version {version}. Open it once for writing, which brings it to version {VERSION}",
             path.display()
-        )));
+        );
+        return Err(StoreError::new(text).into());
     }
     Ok(connection)
 }
@@ -119,13 +133,15 @@ pub(super) fn save_timeline(transaction: &Transaction<'_>, timeline: &Timeline) 
 ///
 /// SQLite does the reading because a plain descriptor must not be closed here: the locks that this process already
 /// has on the file would go with it (POSIX `fcntl`), and other programs take the file for unused then.
-fn refuse_foreign_header(path: &Path) -> Result<(), StoreError> {
+///
+/// Whether the file is one of ours for certain.
+fn refuse_foreign_header(path: &Path, is_known: bool) -> Result<bool, Fault> {
     match fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
         Err(error) => {
-            return Err(StoreError::because(format!("{} cannot be read", path.display()), error));
+            return Err(StoreError::because(format!("{} cannot be read", path.display()), error).into());
         }
-        Ok(file) if file.len() == 0 => return Ok(()),
+        Ok(file) if file.len() == 0 => return Ok(true),
         Ok(_) => {}
     }
     let flags =
@@ -135,18 +151,22 @@ fn refuse_foreign_header(path: &Path) -> Result<(), StoreError> {
         Ok((number("application_id")?, number("user_version")?))
     });
     match header {
-        Ok((APPLICATION_ID, version)) => refuse_newer(path, version),
+        Ok((APPLICATION_ID, version)) => Ok(refuse_newer(path, version).map(|()| true)?),
         // Judged by its tables once it is open: it may be one that was made and never used.
-        Ok((0, _)) => Ok(()),
-        Ok(_) => Err(foreign(path)),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(StoreError::new(format!(
+        Ok((0, _)) => Ok(is_known),
+        Ok(_) => Err(foreign(path).into()),
+        Err(error) if !is_known && error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            let text = format!(
                 "{} is no SQLite file, or its beginning is damaged. Give another file, or set this one aside (rename \
                  it)",
                 path.display()
-            )))
+            );
+            Err(StoreError::new(text).into())
         }
-        Err(error) => Err(explain(path, "the store could not be opened", error)),
+        Err(error) => {
+            let fault = Fault::of(path, "the store could not be opened", error);
+            Err(Fault { is_damage: fault.is_damage && is_known, ..fault })
+        }
     }
 }
 
@@ -174,6 +194,26 @@ fn version_of(connection: &Connection) -> rusqlite::Result<Option<u32>> {
         (0, 0) if tables == 0 => Some(0),
         _ => None,
     })
+}
+
+/// Fails as for a damaged file if a table or a column is missing.
+fn find_tables(connection: &Connection) -> rusqlite::Result<()> {
+    const OTHERS: [&str; 4] = [
+        "SELECT name, value FROM meta",
+        "SELECT topic, key, text FROM note",
+        "SELECT id, name FROM api",
+        "SELECT id, api, api_version, route, method, status, client_id, policy, failed_by, instance, last_day FROM \
+         series",
+    ];
+    let of_levels = Level::ALL.into_iter().map(|level| blocks::scan(level, true));
+    for sql in OTHERS.into_iter().chain(of_levels) {
+        connection.prepare(sql).map_err(|error| match error.sqlite_error_code() {
+            // How SQLite says that there is no such table.
+            Some(ErrorCode::Unknown) => damaged(0, error),
+            _ => error,
+        })?;
+    }
+    Ok(())
 }
 
 fn refuse_newer(path: &Path, version: u32) -> Result<(), StoreError> {

@@ -1,4 +1,5 @@
 mod agreement;
+mod damage;
 mod failures;
 mod files;
 
@@ -54,6 +55,19 @@ fn open(path: &Path) -> SqliteStore {
 fn total(store: &dyn RollupStore) -> u64 {
     let selected = store.select(&everything(i64::MIN, i64::MAX)).unwrap();
     selected.groups.first().map_or(0, |group| group.count)
+}
+
+/// The damaged files beside one.
+fn set_aside(place: &Place) -> Vec<PathBuf> {
+    let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    let paths = fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut aside: Vec<_> = paths
+        .filter(|path| {
+            name(path).contains(".damaged-") && !name(path).ends_with("-wal") && !name(path).ends_with("-shm")
+        })
+        .collect();
+    aside.sort();
+    aside
 }
 
 /// Looks into a file with a connection of its own.

@@ -7,6 +7,7 @@ use lifesigns_model::bucket::{Level, Minute, MinuteRange};
 use lifesigns_model::rollup::Rollup;
 use lifesigns_model::series::Series;
 use lifesigns_model::store::Retention;
+use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::block::{Block, Builder, Sums, added};
@@ -49,6 +50,13 @@ impl Database {
 
     pub(super) const fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Closes the file without taking its log into it: what a damaged file holds is not to be changed.
+    pub(super) fn leave_as_it_is(self) {
+        if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::warn!(%error, "the log of the damaged file may be taken into it");
+        }
     }
 
     pub(super) const fn timeline(&self) -> &Timeline {

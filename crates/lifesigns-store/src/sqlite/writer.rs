@@ -11,15 +11,20 @@ use std::time::{Duration, Instant};
 
 use lifesigns_model::bucket::Level;
 use lifesigns_model::rollup::Rollup;
-use lifesigns_model::store::{MAX_QUEUED_NOTES, Note, RollupRow};
+use lifesigns_model::store::{MAX_QUEUED_NOTES, Note, RollupRow, StoreError};
 
-use super::error::{chain, explain};
+use super::aside;
+use super::error::{Fault, chain};
 use super::queue::{Batch, Queue};
+use super::read::SqliteReader;
 use super::upkeep;
 use super::write::{Database, Notes, Pending};
+use super::{Options, open_database};
 
 /// Time between attempts while writing fails.
 const RETRY: Duration = Duration::from_secs(1);
+/// Shortest time between two files that are set aside.
+const REPLACED_AT_MOST_EVERY: Duration = Duration::from_mins(1);
 /// Merged rows after which a transaction is written although more are waiting.
 const ROWS_A_TRANSACTION: usize = 20_000;
 
@@ -42,31 +47,40 @@ impl Gauges {
 #[derive(Debug)]
 pub(super) struct Writer {
     path: PathBuf,
-    database: Database,
+    options: Options,
+    /// `None` while a damaged file has been set aside and no new one could be begun yet.
+    database: Option<Database>,
     gauges: Arc<Gauges>,
-    max_held_rows: usize,
+    reader: Arc<SqliteReader>,
     pending: Pending,
     notes: Notes,
     /// When the last attempt failed; `None` while writing works.
     failed_at: Option<Instant>,
+    /// When a damaged file was set aside last.
+    replaced_at: Option<Instant>,
     upkeep_due: bool,
 }
 
 impl Writer {
+    /// `notes` are to be written before any others.
     pub(super) fn new(
         path: PathBuf,
+        options: Options,
         database: Database,
+        notes: Notes,
         gauges: Arc<Gauges>,
-        max_held_rows: usize,
+        reader: Arc<SqliteReader>,
     ) -> Writer {
         Writer {
             path,
-            database,
+            options,
+            database: Some(database),
             gauges,
-            max_held_rows,
+            reader,
             pending: Pending::new(),
-            notes: Notes::new(),
+            notes,
             failed_at: None,
+            replaced_at: None,
             // Something may have been left over when the last process ended.
             upkeep_due: true,
         }
@@ -88,6 +102,11 @@ impl Writer {
                     }
                     Batch::Note(note) => self.keep(note),
                 }
+            }
+            if let Some((file, what)) = taken.damage
+                && file == self.reader.file()
+            {
+                self.replace_or_tell(&what);
             }
             let due = self.failed_at.is_none_or(|at| at.elapsed() >= RETRY);
             if self.has_more() && (due || taken.asked || !taken.open) {
@@ -127,7 +146,7 @@ impl Writer {
             let key = (row.minute, row.series);
             if let Some(sum) = self.pending.get_mut(&key) {
                 sum.merge(&row.rollup);
-            } else if self.failed_at.is_some() && self.pending.len() >= self.max_held_rows {
+            } else if self.failed_at.is_some() && self.pending.len() >= self.options.max_held_rows {
                 self.gauges.dropped_exchanges.fetch_add(row.rollup.count(), Relaxed);
             } else {
                 self.pending.insert(key, row.rollup);
@@ -137,11 +156,15 @@ impl Writer {
     }
 
     fn write(&mut self) {
-        let kept_from = |database: &Database| Level::ALL.map(|level| database.timeline().kept_from(level));
-        let before = kept_from(&self.database);
-        match self.database.write(&self.pending, &self.notes) {
+        let mut written = self.attempt();
+        if let Err(fault) = &written
+            && fault.is_damage
+            && self.may_replace()
+        {
+            written = self.replace(&chain(&fault.error)).and_then(|()| self.attempt());
+        }
+        match written {
             Ok(too_old) => {
-                self.upkeep_due |= kept_from(&self.database) != before;
                 if too_old > 0 {
                     self.gauges.dropped_exchanges.fetch_add(too_old, Relaxed);
                     tracing::warn!(
@@ -157,24 +180,78 @@ impl Writer {
                     tracing::info!(path = %self.path.display(), "the store can be written again");
                 }
             }
-            Err(error) => self.failed("rows could not be written", error),
+            Err(fault) => self.failed(&fault.error),
+        }
+    }
+
+    /// Writes everything that is pending, and says how many exchanges were too old.
+    fn attempt(&mut self) -> Result<u64, Fault> {
+        if self.database.is_none() {
+            self.begin_file()?;
+        }
+        let Some(database) = &mut self.database else { return Ok(0) };
+        let kept_from = |database: &Database| Level::ALL.map(|level| database.timeline().kept_from(level));
+        let before = kept_from(database);
+        let written = database.write(&self.pending, &self.notes);
+        let too_old = written.map_err(|error| Fault::of(&self.path, "rows could not be written", error))?;
+        self.upkeep_due |= kept_from(database) != before;
+        Ok(too_old)
+    }
+
+    fn begin_file(&mut self) -> Result<(), Fault> {
+        self.database = Some(open_database(&self.path, &self.options, true)?);
+        self.reader.turn_to_new_file();
+        Ok(())
+    }
+
+    /// On a disk that damages whatever is written to it, not every attempt leaves another file behind.
+    fn may_replace(&self) -> bool {
+        self.replaced_at.is_none_or(|at| at.elapsed() >= REPLACED_AT_MOST_EVERY)
+    }
+
+    /// Sets a damaged file aside and begins a new one, with the notes of the old one where they can be read.
+    fn replace(&mut self, why: &str) -> Result<(), Fault> {
+        if let Some(database) = self.database.take() {
+            for (key, text) in aside::notes(database.connection()) {
+                self.notes.entry(key).or_insert(text);
+            }
+            database.leave_as_it_is();
+        }
+        let aside = aside::set_aside(&self.path)?;
+        self.replaced_at = Some(Instant::now());
+        aside::tell(&self.path, &aside, why);
+        self.begin_file()
+    }
+
+    /// Unless a file was set aside just now, does the same with this one.
+    fn replace_or_tell(&mut self, why: &str) {
+        if !self.may_replace() {
+            tracing::warn!("{why}");
+        } else if let Err(fault) = self.replace(why) {
+            self.failed(&fault.error);
         }
     }
 
     fn keep_up(&mut self) {
-        match upkeep::step(&mut self.database) {
+        let Some(database) = &mut self.database else { return };
+        match upkeep::step(database) {
             Ok(more) => self.upkeep_due = more,
             Err(error) => {
                 // Due again when more expires, so a lasting fault is not tried without end.
                 self.upkeep_due = false;
-                let error = explain(&self.path, "expired rows could not be removed", error);
-                tracing::warn!("{}", chain(&error));
+                let fault = Fault::of(&self.path, "expired rows could not be removed", error);
+                let text = chain(&fault.error);
+                if fault.is_damage {
+                    self.replace_or_tell(&text);
+                } else {
+                    tracing::warn!("{text}");
+                }
             }
         }
     }
 
-    fn failed(&mut self, what: &str, error: rusqlite::Error) {
-        let text = chain(&explain(&self.path, what, error));
+    fn failed(&mut self, error: &StoreError) {
+        let text = chain(error);
         if self.failed_at.is_none() {
             tracing::error!(held_rows = self.pending.len(), "{text}");
         }

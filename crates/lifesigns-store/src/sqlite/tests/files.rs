@@ -61,6 +61,7 @@ fn a_newer_file_is_refused_and_left_as_it_is() {
         assert!(error.to_string().contains("written by a newer Lifesigns (file version 4"), "{error}");
     }
     assert_eq!(fs::read(&place.path).unwrap(), before);
+    assert_eq!(set_aside(&place), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -78,19 +79,7 @@ fn the_file_of_another_program_is_refused_and_left_as_it_is() {
     let error = SqliteStore::open(&place.path, Options::default()).unwrap_err();
     assert!(error.to_string().contains("is no SQLite file"), "{error}");
     assert_eq!(fs::read_to_string(&place.path).unwrap(), "name,count\norders,5\n");
-}
-
-#[test]
-fn a_damaged_file_says_how_to_mend_it() {
-    let place = place();
-    let store = open(&place.path);
-    append(&store, (0..2000).map(|minute| row(minute, "orders", 200, 5)).collect());
-    store.close().unwrap();
-    let mut bytes = fs::read(&place.path).unwrap();
-    bytes[100..].fill(0xaa);
-    fs::write(&place.path, bytes).unwrap();
-    let error = SqliteStore::open(&place.path, Options::default()).unwrap_err();
-    assert!(error.to_string().contains(".recover"), "{error}");
+    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::password_hash::{Error, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Argon2, Params};
 use lifesigns::{Grant, Scope};
 
@@ -78,8 +78,15 @@ impl SecretHash {
     }
 
     /// Whether this is the secret. Takes as long as the hash demands, so it has to run on a thread that may block.
-    pub(crate) fn fits(&self, secret: &str) -> bool {
-        Argon2::default().verify_password(secret.as_bytes(), &self.0).is_ok()
+    ///
+    /// # Errors
+    /// When it cannot be told, such as for want of memory.
+    pub(crate) fn fits(&self, secret: &str) -> Result<bool, Error> {
+        match Argon2::default().verify_password(secret.as_bytes(), &self.0) {
+            Ok(()) => Ok(true),
+            Err(Error::PasswordInvalid) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -123,8 +130,10 @@ mod tests {
         assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
         assert_ne!(SecretHash::make("s3cret").unwrap(), text, "each has a salt of its own");
         let hash: SecretHash = text.parse().unwrap();
-        assert!(hash.fits("s3cret"));
-        assert!(!hash.fits("s3cres") && !hash.fits("") && !hash.fits(&text));
+        assert_eq!(hash.fits("s3cret"), Ok(true));
+        for other in ["s3cres", "", &text] {
+            assert_eq!(hash.fits(other), Ok(false));
+        }
         assert_eq!(format!("{hash:?}"), "SecretHash(…)");
     }
 

@@ -109,14 +109,12 @@ impl Gatekeeper {
             let _turn = turn;
             hash.fits(&secret)
         });
-        match fits.await {
-            Ok(fits) if fits & is_it => Ok(app),
-            Ok(_) => Err(IssueError::InvalidClient),
-            Err(error) => {
-                tracing::error!(%error, "a secret could not be compared");
-                Err(IssueError::Failed)
-            }
-        }
+        let failed = |error: &dyn std::error::Error| {
+            tracing::error!(%error, "a secret could not be compared");
+            IssueError::Failed
+        };
+        let fits = fits.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        if fits & is_it { Ok(app) } else { Err(IssueError::InvalidClient) }
     }
 
     fn elsewhere_of(&self, token: &str) -> Option<&Arc<Elsewhere>> {

@@ -6,7 +6,7 @@
 //! | [`client`] | HTTP/1.1 with every byte in the test's hands |
 //! | [`issuer`] | an issuer of tokens elsewhere: keys, the server that publishes them, tokens good and bad |
 //! | [`servers`] | real databases and brokers, each on a port of its own |
-//! | [`tools`] | programs of others, from npm and PyPI, that look at what ours says |
+//! | [`tools`] | programs of others, installed for tests, that look at what ours says |
 //! | [`upstream`] | an API whose answers its paths choose |
 //! | [`wait`] | what is to become true, with a deadline |
 //!

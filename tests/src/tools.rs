@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::program::workspace;
 
-/// Packages of npm.
+/// Packages of Node.
 const OF_NODE: [&str; 5] = [
     "@stoplight/spectral-cli@6.16.3",
     "axe-core@4.14.1",
@@ -16,7 +16,7 @@ const OF_NODE: [&str; 5] = [
     "webapi-parser@0.5.0",
 ];
 
-/// Packages of PyPI.
+/// Packages of Python.
 const OF_PYTHON: [&str; 2] = ["openapi-spec-validator==0.9.0", "schemathesis==4.32.5"];
 
 /// A folder in which Node finds its packages, and their commands under `node_modules/.bin`.
@@ -43,6 +43,14 @@ pub fn python() -> PathBuf {
         succeed(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(OF_PYTHON));
     });
     folder.join("bin")
+}
+
+/// What Spectral says to a description by its own rules. Errors fail, warnings do not.
+pub fn spectral(description: &Path) -> String {
+    let rules = description.with_extension("spectral.yaml");
+    write(&rules, "extends: [\"spectral:oas\"]\n");
+    let mut spectral = Command::new(node().join("node_modules/.bin/spectral"));
+    succeed(spectral.args(["lint", "--fail-severity", "error", "--ruleset"]).args([&rules, description]))
 }
 
 /// Has `install` fill the folder of this name, unless these packages are in it already. Tests run side by side, and one

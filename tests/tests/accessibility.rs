@@ -2,6 +2,7 @@
 //! and without.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
+#![allow(clippy::print_stdout, reason = "what is not serious is shown")]
 
 use std::fs;
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::logging::Format;
 use crate::query;
+use crate::spec;
 
 /// Answers one question for every API: is it alive, and is it serving properly?
 #[derive(Debug, Parser)]
@@ -47,6 +48,9 @@ pub enum Command {
                       Example:\n  lifesigns query --by status_code --every 1h --last 24h --api polls --latency"
     )]
     Query(query::Arguments),
+    /// Have the health resources in the description of an API: OpenAPI 3 or RAML 1.0
+    #[command(subcommand)]
+    Spec(spec::Command),
     /// Look at a configuration without running it
     #[command(subcommand)]
     Config(Config),

@@ -10,6 +10,7 @@ mod logging;
 mod printer;
 mod query;
 mod run;
+mod spec;
 mod token;
 mod upstream_status;
 
@@ -96,6 +97,7 @@ fn perform(printer: Printer, command: Command) -> Result<(), Failure> {
             demo::run(printer, demo::Options { listen, duration }).map_err(Failure::Problem)
         }
         Command::Query(arguments) => query::run(printer, &arguments),
+        Command::Spec(command) => spec::run(&command),
         Command::Config(arguments::Config::Check { file }) => check(&file),
         Command::Config(arguments::Config::Reference) => {
             printer::result(config::page::markdown().trim_end()).map_err(Failure::Output)

@@ -27,7 +27,7 @@ use super::answer::{Answer, JSON};
 use super::negotiate::Coding;
 use super::{Call, Target, negotiate};
 use crate::mount::Mount;
-use crate::process::{Api, Process};
+use crate::process::{Api, Lifesigns, Process};
 use crate::recorder::lock;
 use crate::settings::{Listener, ResourceKind};
 
@@ -90,6 +90,13 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
             made
         }
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+impl Lifesigns {
+    /// The description of all resources on a listener, as `/openapi.json` has it for callers that name no host.
+    pub fn description(&self, listener: Listener) -> Value {
+        describe(&self.own(), listener, &places::mounts(&self.process, None))
     }
 }
 

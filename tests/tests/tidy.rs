@@ -10,7 +10,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use lifesigns_tests::program::workspace;
 
 /// Licences that a dependency may be under, and why.
-const LICENCES: [(&str, &str); 12] = [
+const LICENCES: [(&str, &str); 13] = [
     ("0BSD", "asks for nothing"),
     ("Apache-2.0", "our own"),
     ("Apache-2.0 WITH LLVM-exception", "our own, and asks for less"),
@@ -24,6 +24,7 @@ const LICENCES: [(&str, &str); 12] = [
     ),
     ("ISC", "asks for its notice"),
     ("MIT", "our own"),
+    ("MIT-0", "asks for nothing: our own without its notice"),
     ("Unicode-3.0", "asks for its notice; the tables of Unicode come under it"),
     ("Zlib", "asks for nothing of a binary"),
 ];

@@ -40,8 +40,10 @@ const OPENAPI: [HeaderValue; 2] = [
     HeaderValue::from_static("application/vnd.oai.openapi+json;version=3.1"),
 ];
 
-/// Descriptions that have been made. There are as many as there are ways to come in: listeners, hosts of APIs, forms
-/// and codings.
+/// So many descriptions are kept: each may take some hundred kilobytes.
+const MAX_KEPT: usize = 64;
+
+/// Descriptions that have been made, by the way in which they were asked for: listener, host of an API, form, coding.
 #[derive(Debug, Default)]
 pub(crate) struct Descriptions(Mutex<HashMap<Way, Arc<Answer>>>);
 
@@ -55,6 +57,15 @@ struct Way {
 }
 
 impl Descriptions {
+    fn keep(&self, way: Way, made: Arc<Answer>) {
+        let mut kept = lock(&self.0);
+        // With so many hosts each is asked for again some day, and made again.
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(way, made);
+    }
+
     /// They are not true any more.
     pub(crate) fn forget(&self) {
         lock(&self.0).clear();
@@ -86,7 +97,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
     });
     match making.await {
         Ok(made) => {
-            lock(&process.descriptions.0).insert(way, Arc::new(made.clone()));
+            process.descriptions.keep(way, Arc::new(made.clone()));
             made
         }
         Err(error) => std::panic::resume_unwind(error.into_panic()),

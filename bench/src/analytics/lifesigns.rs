@@ -68,7 +68,7 @@ impl InProcess {
     pub(super) fn ask(&self, body: &[u8]) -> Outcome<Bytes> {
         let query = Query::parse_bytes(body, super::now()).map_err(|fault| fault.to_string())?;
         let selected = query.plan().run(&self.store)?;
-        Ok(serde_json::to_vec(&query::answer(&query, &selected))?.into())
+        Ok(query::answer_text(&query, &selected, 0).into())
     }
 }
 

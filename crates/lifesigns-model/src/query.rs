@@ -53,7 +53,7 @@ mod unambiguous;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::assemble::{answer, assemble};
+pub use self::assemble::{answer, answer_text, assemble};
 pub use self::details::{
     Details, Summary, TOP_APPS_LIMIT, WINDOWS, last_minutes, top_apps, top_apps_selection,
 };

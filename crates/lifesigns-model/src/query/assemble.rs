@@ -15,17 +15,46 @@ use crate::store::{Group, GroupBy, GroupKey, Selected};
 /// # Panics
 /// As [`assemble()`].
 pub fn answer(query: &Query, selected: &[Selected]) -> Value {
+    answer_around(query, selected, assemble(query, selected))
+}
+
+fn answer_around(query: &Query, selected: &[Selected], response: Value) -> Value {
     let start = selected.iter().map(|selected| selected.range.start).min().unwrap_or(query.range.start);
     let end = selected.iter().map(|selected| selected.range.end).max().unwrap_or(query.range.end);
     json!({
         "success": true,
         "error": null,
-        "response": assemble(query, selected),
+        "response": response,
         "include_policy_violation": query.include_policy_violation,
         "start_time": format!("{:.3}", start.start()),
         "end_time": format!("{:.3}", end.start()),
     })
 }
+
+/// The text of [`answer()`], to the last byte, for whoever needs no more than that: it is written group by group, and a tree
+/// of thousands of groups takes longer to build, to print and to take down than the groups take to be read from a file.
+/// Where exchanges have been dropped, it tells how many, as `dropped_exchanges`.
+///
+/// # Panics
+/// As [`assemble()`].
+pub fn answer_text(query: &Query, selected: &[Selected], dropped_exchanges: u64) -> String {
+    let mut frame = answer_around(query, selected, Value::Null);
+    if dropped_exchanges > 0 {
+        frame["dropped_exchanges"] = json!(dropped_exchanges);
+    }
+    let frame = frame.to_string();
+    // The only null that is a response: the frame holds no text of anybody else.
+    let (before, after) = frame.split_once(RESPONSE).expect("an answer has a response");
+    let mut text = before.to_owned();
+    text.push_str(RESPONSE.trim_end_matches("null"));
+    let sorted = sorted(query, selected);
+    let views: Vec<&[&Group]> = sorted.iter().map(Vec::as_slice).collect();
+    write_level(&mut text, &query.aggregators, 0, &views);
+    text.push_str(after);
+    text
+}
+
+const RESPONSE: &str = r#""response":null"#;
 
 /// The nested answer: a list with one object for each outermost aggregator.
 ///
@@ -35,18 +64,23 @@ pub fn answer(query: &Query, selected: &[Selected]) -> Value {
 /// # Panics
 /// If `selected` are not the answers to this query's [`Plan`](super::Plan), in its order.
 pub fn assemble(query: &Query, selected: &[Selected]) -> Value {
+    let sorted = sorted(query, selected);
+    let views: Vec<&[&Group]> = sorted.iter().map(Vec::as_slice).collect();
+    level(&query.aggregators, 0, &views)
+}
+
+/// The groups of each selection, by their keys.
+fn sorted<'s>(query: &Query, selected: &'s [Selected]) -> Vec<Vec<&'s Group>> {
     let chains: usize = query.aggregators.iter().map(Aggregator::chains).sum();
     assert_eq!(selected.len(), chains, "one answer for each selection of the plan");
-    let sorted: Vec<Vec<&Group>> = selected
+    selected
         .iter()
         .map(|selected| {
             let mut groups: Vec<&Group> = selected.groups.iter().collect();
             groups.sort_by(|left, right| left.key.cmp(&right.key));
             groups
         })
-        .collect();
-    let views: Vec<&[&Group]> = sorted.iter().map(Vec::as_slice).collect();
-    level(&query.aggregators, 0, &views)
+        .collect()
 }
 
 /// Sibling aggregators, each with the views of its own chains. Within a view all keys agree up to `depth`.
@@ -56,12 +90,67 @@ fn level(aggregators: &[Aggregator], depth: usize, mut views: &[&[&Group]]) -> V
         .map(|aggregator| {
             let (own, others) = views.split_at(aggregator.chains());
             views = others;
-            json!({ aggregator.name(): members(aggregator, depth, own) })
+            let members: Value = members(aggregator, depth, own)
+                .into_iter()
+                .map(|member| {
+                    let mut figures = member.figures(aggregator);
+                    if !aggregator.aggregators.is_empty() {
+                        let inner = level(&aggregator.aggregators, depth + 1, &member.inner(own, depth));
+                        figures.insert("aggregations".to_owned(), inner);
+                    }
+                    json!({ member.name(): figures })
+                })
+                .collect();
+            json!({ aggregator.name(): members })
         })
         .collect()
 }
 
-fn members(aggregator: &Aggregator, depth: usize, views: &[&[&Group]]) -> Value {
+/// As [`level`], as text.
+fn write_level(text: &mut String, aggregators: &[Aggregator], depth: usize, mut views: &[&[&Group]]) {
+    text.push('[');
+    for (number, aggregator) in aggregators.iter().enumerate() {
+        let (own, others) = views.split_at(aggregator.chains());
+        views = others;
+        text.push_str(if number > 0 { ",{" } else { "{" });
+        write_string(text, &aggregator.name());
+        text.push_str(":[");
+        for (number, member) in members(aggregator, depth, own).into_iter().enumerate() {
+            text.push_str(if number > 0 { ",{" } else { "{" });
+            write_string(text, &member.name());
+            text.push(':');
+            let metrics = aggregator.metrics;
+            if metrics.latency || metrics.request_size || metrics.response_size {
+                text.push_str(&Value::Object(member.figures(aggregator)).to_string());
+                text.pop();
+            } else {
+                text.push_str("{\"count\":");
+                text.push_str(&member.count.to_string());
+            }
+            if !aggregator.aggregators.is_empty() {
+                text.push_str(",\"aggregations\":");
+                write_level(text, &aggregator.aggregators, depth + 1, &member.inner(own, depth));
+            }
+            text.push_str("}}");
+        }
+        text.push_str("]}");
+    }
+    text.push(']');
+}
+
+fn write_string(text: &mut String, string: &str) {
+    let is_plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\' | 0x7f);
+    if string.bytes().all(is_plain) {
+        text.push('"');
+        text.push_str(string);
+        text.push('"');
+    } else {
+        text.push_str(&Value::from(string).to_string());
+    }
+}
+
+/// The groups of an aggregator, ordered and cut as it says.
+fn members<'a>(aggregator: &Aggregator, depth: usize, views: &[&'a [&'a Group]]) -> Vec<Member<'a>> {
     let mut members: Vec<Member<'_>> = views[0]
         .chunk_by(|left, right| left.key[depth] == right.key[depth])
         .map(|groups| Member {
@@ -73,17 +162,6 @@ fn members(aggregator: &Aggregator, depth: usize, views: &[&[&Group]]) -> Value 
     sort(&mut members, aggregator);
     members.truncate(aggregator.limit.unwrap_or(usize::MAX));
     members
-        .into_iter()
-        .map(|member| {
-            let mut figures = member.figures(aggregator);
-            if !aggregator.aggregators.is_empty() {
-                let inner: Vec<&[&Group]> =
-                    views.iter().map(|view| part_under(view, depth, member.key)).collect();
-                figures.insert("aggregations".to_owned(), level(&aggregator.aggregators, depth + 1, &inner));
-            }
-            json!({ member.name(): figures })
-        })
-        .collect()
 }
 
 fn sort(members: &mut [Member<'_>], aggregator: &Aggregator) {
@@ -115,7 +193,12 @@ struct Member<'a> {
     count: u64,
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
+    /// What each view has of it.
+    fn inner(&self, views: &[&'a [&'a Group]], depth: usize) -> Vec<&'a [&'a Group]> {
+        views.iter().map(|view| part_under(view, depth, self.key)).collect()
+    }
+
     fn name(&self) -> String {
         match self.key {
             GroupKey::Bucket(minute) => format!("{:.3}", minute.start()),

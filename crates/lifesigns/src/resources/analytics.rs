@@ -66,5 +66,6 @@ async fn query<B: Body>(call: &Call<'_>, body: B) -> Answer {
         Ok(query) => query,
         Err(fault) => return Answer::json(StatusCode::BAD_REQUEST, &fault.answer()),
     };
-    call.read(move |store| Ok(query::answer(&query, &query.plan().run(store)?))).await
+    call.read_text(move |store, dropped| Ok(query::answer_text(&query, &query.plan().run(store)?, dropped)))
+        .await
 }

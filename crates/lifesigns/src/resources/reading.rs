@@ -41,6 +41,11 @@ impl<'a> Reading<'a> {
         }
         Ok(Bounded::new(&**store, self.effort))
     }
+
+    /// How many exchanges the store had to do without.
+    fn dropped_exchanges(&self) -> u64 {
+        self.process.store_status().map_or(0, |status| status.dropped_exchanges)
+    }
 }
 
 /// Calls a question off when nobody waits for its answer any more.
@@ -60,13 +65,21 @@ impl Call<'_> {
     {
         let make = |reading: &Reading<'_>| {
             let mut value = read(&reading.store()?)?;
-            let dropped = reading.process.store_status().map_or(0, |status| status.dropped_exchanges);
+            let dropped = reading.dropped_exchanges();
             if dropped > 0 {
                 value["dropped_exchanges"] = json!(dropped);
             }
             Ok(value.to_string())
         };
         self.make(JSON, make).await
+    }
+
+    /// As [`Call::read`], with a text that tells of dropped exchanges itself: it is given their number.
+    pub(super) async fn read_text<F>(&self, read: F) -> Answer
+    where
+        F: FnOnce(&dyn RollupStore, u64) -> Result<String, StoreError> + Send + 'static,
+    {
+        self.make(JSON, |reading| read(&reading.store()?, reading.dropped_exchanges())).await
     }
 
     /// Answers with a body that takes its time to make, and to encode.

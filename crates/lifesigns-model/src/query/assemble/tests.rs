@@ -56,7 +56,9 @@ fn ask(body: &Value, exchanges: &[Exchange]) -> Value {
     let query = Query::parse(body, Timestamp::UNIX_EPOCH).unwrap();
     let selected: Vec<Selected> =
         query.plan().selections.iter().map(|selection| select(exchanges, selection)).collect();
-    answer(&query, &selected)
+    let answer = answer(&query, &selected);
+    assert_eq!(answer_text(&query, &selected, 0), answer.to_string());
+    answer
 }
 
 fn query(aggregators: Value) -> Value {

@@ -5,6 +5,7 @@ mod checks;
 mod cost;
 mod dependency;
 mod gateway;
+mod ingest;
 mod library;
 mod load;
 mod machine;
@@ -25,15 +26,16 @@ usage: bench gateway [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [-
        bench probes  [--lifesigns FILE] [--rounds N] [--seconds S] [--rate R] [--connections C] [--only cost|hung]
        bench library [--rounds N] [--seconds S] [--rate R] [--connections C]
        bench checks  [--seconds S]
+       bench ingest  [--rate R] [--seconds S]
        bench analytics [--lifesigns FILE] [--rounds N] [--days D] [--seed N] [--question TEXT] [--only NAME,...]
 
 analytics fills stores under target/analytics, once for each seed and length: some minutes and 2 GB for 30 days.
 
   --lifesigns FILE  the binary to measure (default target/release/lifesigns)
   --rounds N        how often each is measured, in turn (default 5 for the gateway, 30 for probes, 40 for the library)
-  --seconds S       length of one measurement (default 6 for the gateway, 1 for probes, 90 for checks)
+  --seconds S       length of one measurement (default 6 for the gateway, 1 for probes, 90 for checks, 75 for ingest)
   --rate R          requests a second (default 6000); gateway: with small bodies, large ones get a quarter;
-                    0: as fast as possible
+                    0: as fast as possible; ingest: exchanges a second (default 1000000)
   --connections C   connections of the clients, kept alive (default 64 for the gateway, 16 for probes)
   --only NAME,...   gateway: only these of direct, lifesigns, nginx, haproxy; probes: only what a probe costs, or only
                     what it waits for when dependencies hang; analytics: besides the store itself only these of http,
@@ -56,9 +58,11 @@ fn main() -> ExitCode {
         Some("library") => {
             library::options().changed(arguments).and_then(|options| library::compare(&options))
         }
+        Some("ingest") => ingest::Options::parse(arguments).and_then(|options| ingest::observe(&options)),
         Some("checks") => checks::Options::parse(arguments).and_then(|options| checks::observe(&options)),
         // Not for people: the servers that are measured, which the other commands start.
         Some("serve") => server::run(arguments),
+        Some("feed") => ingest::feed(arguments),
         _ => Err(USAGE.into()),
     };
     match outcome {

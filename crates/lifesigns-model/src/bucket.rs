@@ -1,6 +1,7 @@
 //! Time buckets: minutes since the epoch, in UTC, and the three levels of rollup.
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 
 /// A whole minute in UTC, counted from 1970-01-01T00:00Z. The finest time that a rollup knows.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -58,6 +59,53 @@ impl Minute {
     pub fn ceil(self, width: i64) -> Minute {
         let floor = self.floor(width);
         if floor == self { self } else { floor.plus(width) }
+    }
+}
+
+/// Buckets of the calendar, in UTC. All are whole days, and not all months are equally long.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Calendar {
+    /// Weeks from Monday on, as ISO 8601 has them.
+    Week,
+    /// Months.
+    Month,
+}
+
+impl Calendar {
+    /// All of them.
+    pub const ALL: [Calendar; 2] = [Calendar::Week, Calendar::Month];
+
+    /// Its name in questions and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Calendar::Week => "week",
+            Calendar::Month => "month",
+        }
+    }
+
+    /// The least that one lasts, in minutes.
+    pub const fn least_minutes(self) -> i64 {
+        match self {
+            Calendar::Week => 7 * Level::Day.minutes(),
+            Calendar::Month => 28 * Level::Day.minutes(),
+        }
+    }
+
+    /// The start of the one that `minute` lies in.
+    #[must_use]
+    pub fn floor(self, minute: Minute) -> Minute {
+        /// The epoch was a Thursday.
+        const FIRST_MONDAY: i64 = -3 * Level::Day.minutes();
+        match self {
+            Calendar::Week => {
+                minute.plus(-FIRST_MONDAY).floor(Calendar::Week.least_minutes()).plus(FIRST_MONDAY)
+            }
+            Calendar::Month => {
+                let date = Offset::UTC.to_datetime(minute.start()).date();
+                let days_into = i64::from(date.day()) - 1;
+                minute.floor(Level::Day.minutes()).plus(-days_into * Level::Day.minutes())
+            }
+        }
     }
 }
 
@@ -129,7 +177,34 @@ mod tests {
         check("1969-12-31T23:59:59.999Z", -1);
     }
 
+    #[test]
+    fn weeks_begin_on_monday_and_months_on_the_first() {
+        let check = |calendar: Calendar, time: &str, start: &str| {
+            let floor = calendar.floor(Minute::of(time.parse().unwrap()));
+            assert_eq!(floor.start(), start.parse::<Timestamp>().unwrap(), "{calendar:?} of {time}");
+        };
+        check(Calendar::Week, "2026-03-18T12:34:00Z", "2026-03-16T00:00:00Z");
+        check(Calendar::Week, "2026-03-15T23:59:00Z", "2026-03-09T00:00:00Z");
+        check(Calendar::Week, "2026-03-16T00:00:00Z", "2026-03-16T00:00:00Z");
+        check(Calendar::Week, "1970-01-01T00:00:00Z", "1969-12-29T00:00:00Z");
+        check(Calendar::Month, "2026-03-18T12:34:00Z", "2026-03-01T00:00:00Z");
+        check(Calendar::Month, "2024-02-29T23:59:00Z", "2024-02-01T00:00:00Z");
+        check(Calendar::Month, "2024-03-01T00:00:00Z", "2024-03-01T00:00:00Z");
+        check(Calendar::Month, "2026-12-31T23:59:00Z", "2026-12-01T00:00:00Z");
+    }
+
     proptest! {
+        #[test]
+        fn each_minute_lies_in_its_week_and_month(number in -1_000_000_000i64..1_000_000_000) {
+            let minute = Minute::new(number);
+            for (calendar, longest) in [(Calendar::Week, 7), (Calendar::Month, 31)] {
+                let start = calendar.floor(minute);
+                prop_assert!(start <= minute && minute < start.plus(longest * 1440));
+                prop_assert_eq!((start.floor(1440), calendar.floor(start)), (start, start));
+                prop_assert!(calendar.floor(start.plus(-1)) < start);
+            }
+        }
+
         #[test]
         fn floor_and_ceil_enclose_the_minute(number in -1_000_000_000i64..1_000_000_000, width in 1i64..50_000) {
             let minute = Minute::new(number);

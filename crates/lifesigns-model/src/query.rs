@@ -17,7 +17,7 @@
 //!
 //! | key of an aggregator | value |
 //! |---|---|
-//! | `time_interval` | whole minutes from 1 to 43200; buckets are aligned to the epoch in UTC |
+//! | `time_interval` | whole minutes from 1 to 43200; buckets are aligned to the epoch in UTC. Or `week` (from Monday on) or `month`, of the calendar in UTC |
 //! | `dimension` | the name of a [`Dimension`](crate::series::Dimension); instead of `time_interval` |
 //! | `order` | `descending` or `ascending`: a dimension by count, then label; a time series by time |
 //! | `limit` | how many groups are shown after ordering; those that are cut still count in their parent |
@@ -123,6 +123,7 @@ impl Aggregator {
     fn name(&self) -> String {
         match self.by {
             GroupBy::Interval(minutes) => format!("time_series_{minutes}m"),
+            GroupBy::Calendar(calendar) => format!("time_series_{}", calendar.name()),
             GroupBy::Dimension(dimension) => dimension.name().to_owned(),
         }
     }

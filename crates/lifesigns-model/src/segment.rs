@@ -115,7 +115,8 @@ fn coarse_part(
 fn allowed(level: Level, group_by: &[GroupBy]) -> bool {
     group_by.iter().all(|by| match by {
         GroupBy::Interval(minutes) => minutes % level.minutes() == 0,
-        GroupBy::Dimension(_) => true,
+        // Whole days.
+        GroupBy::Calendar(_) | GroupBy::Dimension(_) => true,
     })
 }
 
@@ -134,6 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bucket::Calendar;
     use crate::series::Dimension;
 
     const DAY: i64 = 1440;
@@ -235,7 +237,11 @@ mod tests {
     fn groupings() -> impl Strategy<Value = Vec<GroupBy>> {
         let interval = prop::sample::select(vec![1i64, 7, 15, 60, 90, 120, 720, DAY, 3 * DAY, 2000]);
         prop::collection::vec(
-            prop_oneof![interval.prop_map(GroupBy::Interval), Just(GroupBy::Dimension(Dimension::Api))],
+            prop_oneof![
+                interval.prop_map(GroupBy::Interval),
+                prop::sample::select(Calendar::ALL.to_vec()).prop_map(GroupBy::Calendar),
+                Just(GroupBy::Dimension(Dimension::Api)),
+            ],
             0..3,
         )
     }
@@ -275,10 +281,7 @@ mod tests {
             let kept = Coverage { minutes_from: Minute::new(i64::MIN), hours_from: Minute::new(i64::MIN), ..kept };
             let asked = range(start, start + length);
             let buckets = |minute: Minute| -> Vec<Minute> {
-                group_by.iter().filter_map(|by| match by {
-                    GroupBy::Interval(width) => Some(minute.floor(*width)),
-                    GroupBy::Dimension(_) => None,
-                }).collect()
+                group_by.iter().filter_map(|by| by.bucket(minute)).collect()
             };
             let mut from_minutes = std::collections::BTreeMap::<Vec<Minute>, u64>::new();
             let mut from_segments = from_minutes.clone();

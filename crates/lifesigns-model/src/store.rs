@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bucket::{Level, Minute, MinuteRange};
+use crate::bucket::{Calendar, Level, Minute, MinuteRange};
 use crate::rollup::Rollup;
 use crate::series::{Dimension, Series};
 
@@ -141,8 +141,21 @@ pub struct Selection {
 pub enum GroupBy {
     /// Time buckets of this many minutes (at least 1), aligned to the epoch in UTC.
     Interval(i64),
+    /// Weeks or months in UTC.
+    Calendar(Calendar),
     /// The label under a dimension.
     Dimension(Dimension),
+}
+
+impl GroupBy {
+    /// The start of the bucket that a minute belongs to; `None` if it does not make buckets of time.
+    pub fn bucket(self, minute: Minute) -> Option<Minute> {
+        match self {
+            GroupBy::Interval(minutes) => Some(minute.floor(minutes)),
+            GroupBy::Calendar(calendar) => Some(calendar.floor(minute)),
+            GroupBy::Dimension(_) => None,
+        }
+    }
 }
 
 /// The part of a group's key that answers one [`GroupBy`].
@@ -266,6 +279,7 @@ impl Grouping {
             .iter()
             .map(|by| match by {
                 GroupBy::Interval(minutes) => GroupKey::Bucket(bucket.floor(*minutes)),
+                GroupBy::Calendar(calendar) => GroupKey::Bucket(calendar.floor(bucket)),
                 GroupBy::Dimension(dimension) => GroupKey::Label(Arc::from(&*series.label(*dimension))),
             })
             .collect();

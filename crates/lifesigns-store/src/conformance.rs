@@ -128,6 +128,7 @@ pub fn added_up(rows: &[RollupRow], selection: &Selection) -> Vec<Group> {
         if selection.range.contains(row.minute) && selection.filter.matches(&row.series) {
             let key = selection.group_by.iter().map(|by| match by {
                 GroupBy::Interval(width) => GroupKey::Bucket(row.minute.floor(*width)),
+                GroupBy::Calendar(calendar) => GroupKey::Bucket(calendar.floor(row.minute)),
                 GroupBy::Dimension(dimension) => GroupKey::Label((*row.series.label(*dimension)).into()),
             });
             groups.entry(key.collect()).or_default().merge(&row.rollup);

@@ -30,7 +30,7 @@ pub struct Flags {
     /// [default, without --every: `status_code`]
     #[arg(long, value_name = "DIMENSION[,DIMENSION]")]
     pub by: Vec<String>,
-    /// As a time series, in buckets so wide: `5m`, `1h`, `1d`
+    /// As a time series, in buckets so wide: `5m`, `1h`, `1d`, `week`, `month`
     #[arg(long, value_name = "WIDTH")]
     pub every: Option<String>,
     /// So far back: `30m`, `24h`, `7d` [default: 24h]

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use jiff::Timestamp;
-use lifesigns_model::bucket::{Minute, MinuteRange};
+use lifesigns_model::bucket::{Calendar, Minute, MinuteRange};
 use lifesigns_model::query::{DEFAULT_DURATION_MINUTES, Fault, MAX_DURATION_MINUTES, Query};
 use serde_json::{Map, Value, json};
 
@@ -37,14 +37,23 @@ pub struct Step {
     pub index: usize,
     /// The key under which its groups stand in an answer.
     pub name: String,
-    /// Minutes of a bucket, if it is a time series.
-    pub interval: Option<i64>,
+    /// How wide its buckets are, if it is a time series.
+    pub interval: Option<Interval>,
     /// How many groups it shows at most.
     pub limit: Option<u64>,
     /// Whether the last comes first, as it was asked for.
     pub descending: bool,
     /// What is shown besides the count.
     pub metrics: Metrics,
+}
+
+/// How wide the buckets of a time series are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Interval {
+    /// So many minutes.
+    Minutes(i64),
+    /// Weeks or months of the calendar.
+    Calendar,
 }
 
 /// What is shown of a group besides its count.
@@ -250,20 +259,27 @@ fn aggregators(flags: &Flags) -> Result<Value, Problem> {
         })
         .collect();
     let Some(every) = &flags.every else { return Ok(Value::Array(chains)) };
-    let minutes = time::minutes(every).ok_or_else(|| {
-        Problem::new(format!("--every {every}: must be a whole number and `m`, `h` or `d`, such as 1h"))
-    })?;
+    let interval = match Calendar::ALL.iter().find(|calendar| calendar.name() == every) {
+        Some(calendar) => json!(calendar.name()),
+        None => json!(time::minutes(every).ok_or_else(|| {
+            Problem::new(format!(
+                "--every {every}: must be `week`, `month`, or a whole number and `m`, `h` or `d`, such as 1h"
+            ))
+        })?),
+    };
     let inner = (!chains.is_empty()).then(|| Value::Array(chains));
-    Ok(json!([aggregator("time_interval", json!(minutes), inner)]))
+    Ok(json!([aggregator("time_interval", interval, inner)]))
 }
 
 /// The chains through aggregators that the model has found good.
 fn follow(aggregators: &Value, steps: &mut Vec<Step>, chains: &mut Vec<Vec<Step>>) {
     for (index, aggregator) in aggregators.as_array().into_iter().flatten().enumerate() {
-        let interval = aggregator["time_interval"].as_i64();
-        let name = match interval {
-            Some(minutes) => format!("time_series_{minutes}m"),
-            None => aggregator["dimension"].as_str().unwrap_or_default().to_owned(),
+        let (interval, name) = match &aggregator["time_interval"] {
+            Value::Number(minutes) => {
+                (minutes.as_i64().map(Interval::Minutes), format!("time_series_{minutes}m"))
+            }
+            Value::String(calendar) => (Some(Interval::Calendar), format!("time_series_{calendar}")),
+            _ => (None, aggregator["dimension"].as_str().unwrap_or_default().to_owned()),
         };
         let asked =
             |metric: &str| aggregator["metrics"].as_array().is_some_and(|all| all.contains(&json!(metric)));

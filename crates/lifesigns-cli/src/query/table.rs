@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use lifesigns_model::bucket::Minute;
 
 use super::answer::{Answer, Figures, Group, Latency, Level, level};
-use super::question::{Metrics, Step};
+use super::question::{Interval, Metrics, Step};
 use crate::printer::{Page, escaped};
 
 use self::grid::{Column, Grid, Row, Tone};
@@ -38,12 +38,17 @@ pub fn text(answer: &Answer, chains: &[Vec<Step>], page: Page) -> String {
 
 /// What was read, for people.
 pub fn window(answer: &Answer) -> String {
-    format!("{} to {} UTC", time(answer.start, 1), time(answer.end, 1))
+    let [start, end] = [answer.start, answer.end].map(|minute| time(minute, Interval::Minutes(1)));
+    format!("{start} to {end} UTC")
 }
 
 /// A minute as it stands in a table; days need no time of day.
-fn time(minute: Minute, interval: i64) -> String {
-    let format = if interval % 1440 == 0 { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M" };
+fn time(minute: Minute, interval: Interval) -> String {
+    let whole_days = match interval {
+        Interval::Minutes(minutes) => minutes % 1440 == 0,
+        Interval::Calendar => true,
+    };
+    let format = if whole_days { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M" };
     minute.start().strftime(format).to_string()
 }
 

@@ -166,8 +166,8 @@ fn members<'a>(aggregator: &Aggregator, depth: usize, views: &[&'a [&'a Group]])
 
 fn sort(members: &mut [Member<'_>], aggregator: &Aggregator) {
     match (aggregator.by, aggregator.order) {
-        (GroupBy::Interval(_), None | Some(Order::Ascending)) => {}
-        (GroupBy::Interval(_), Some(Order::Descending)) => members.reverse(),
+        (GroupBy::Interval(_) | GroupBy::Calendar(_), None | Some(Order::Ascending)) => {}
+        (GroupBy::Interval(_) | GroupBy::Calendar(_), Some(Order::Descending)) => members.reverse(),
         // A stable sort: what counts alike stays ordered by label.
         (GroupBy::Dimension(_), None | Some(Order::Descending)) => {
             members.sort_by_key(|member| Reverse(member.count));

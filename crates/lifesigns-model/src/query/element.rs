@@ -75,6 +75,11 @@ impl<'a> Element<'a> {
             .map(move |(index, value)| Element { path: format!("{path}[{index}]"), value }))
     }
 
+    /// Whether it is a text that begins with a letter.
+    pub(super) fn is_word(&self) -> bool {
+        self.value.as_str().is_some_and(|text| text.starts_with(|first: char| first.is_alphabetic()))
+    }
+
     pub(super) fn text(&self) -> Result<&'a str, Fault> {
         self.value.as_str().ok_or_else(|| self.wrong_type("a text"))
     }

@@ -12,6 +12,7 @@ use super::{
     MAX_INTERVAL_MINUTES, MAX_LIMIT, MAX_TIME_BUCKETS, Metrics, Order, Query, start_before, window,
     without_policy_violations,
 };
+use crate::bucket::{Calendar, Level};
 use crate::series::Dimension;
 use crate::store::GroupBy;
 
@@ -175,26 +176,48 @@ impl Aggregators {
             )),
             (None, None) => Err(element.fault(
                 FaultCode::Missing,
-                "needs a `time_interval` in minutes or a `dimension`, such as {\"dimension\": \"status_code\"}",
+                "needs a `time_interval` (minutes, `week` or `month`) or a `dimension`, such as {\"dimension\": \"status_code\"}",
             )),
         }
     }
 
     fn interval(&self, element: &Element<'_>) -> Result<GroupBy, Fault> {
+        // Minutes in quotes are told what they are: a text.
+        if element.is_word() {
+            let calendar = element.name(&Calendar::ALL.map(|calendar| (calendar.name(), calendar)))?;
+            return self.calendar(element, calendar);
+        }
         let interval = element.positive(MAX_INTERVAL_MINUTES, "minutes")?;
         check_buckets(interval, self.minutes)
             .map_err(|message| element.fault(FaultCode::OutOfRange, message))?;
         for outer in &self.outer {
-            if let GroupBy::Interval(outer) = outer
-                && (*outer == interval || outer % interval != 0)
-            {
+            // Weeks and months are whole days.
+            let (width, name) = match outer {
+                GroupBy::Interval(outer) => (*outer, outer.to_string()),
+                GroupBy::Calendar(calendar) => (Level::Day.minutes(), format!("a {}", calendar.name())),
+                GroupBy::Dimension(_) => continue,
+            };
+            let is_the_same = *outer == GroupBy::Interval(interval);
+            if is_the_same || width % interval != 0 {
                 let message = format!(
-                    "{interval} does not cut the outer `time_interval` of {outer} into equal parts; use a smaller divisor of {outer}"
+                    "{interval} does not cut the outer `time_interval` of {name} into equal parts; use a smaller divisor of {width}"
                 );
                 return Err(element.fault(FaultCode::Conflict, message));
             }
         }
         Ok(GroupBy::Interval(interval))
+    }
+
+    fn calendar(&self, element: &Element<'_>, calendar: Calendar) -> Result<GroupBy, Fault> {
+        let outer = self.outer.iter().any(|outer| !matches!(outer, GroupBy::Dimension(_)));
+        if outer {
+            let message = format!(
+                "a {} does not cut an outer `time_interval` into equal parts; make it the outermost one",
+                calendar.name()
+            );
+            return Err(element.fault(FaultCode::Conflict, message));
+        }
+        Ok(GroupBy::Calendar(calendar))
     }
 
     fn dimension(&self, element: &Element<'_>) -> Result<GroupBy, Fault> {

@@ -198,7 +198,6 @@ impl Reader {
 /// Sums of a selection by small numbers. Labels become a group's key once for each group and not for each row.
 struct Sums<'s> {
     selection: &'s Selection,
-    intervals: Vec<i64>,
     /// For each series the number of its labels; `None` for one that the filter leaves out.
     by_series: FxHashMap<i64, Option<usize>>,
     by_labels: HashMap<Vec<String>, usize>,
@@ -223,13 +222,8 @@ struct Total {
 
 impl<'s> Sums<'s> {
     fn new(selection: &'s Selection) -> Sums<'s> {
-        let intervals = selection.group_by.iter().filter_map(|by| match by {
-            GroupBy::Interval(minutes) => Some(*minutes),
-            GroupBy::Dimension(_) => None,
-        });
         Sums {
             selection,
-            intervals: intervals.collect(),
             by_series: FxHashMap::default(),
             by_labels: HashMap::new(),
             examples: Vec::new(),
@@ -243,7 +237,7 @@ impl<'s> Sums<'s> {
 
     /// What comes from now on starts at `start`.
     fn turn_to(&mut self, start: Minute) {
-        let buckets = self.intervals.iter().map(|interval| start.floor(*interval)).collect();
+        let buckets = self.selection.group_by.iter().filter_map(|by| by.bucket(start)).collect();
         let next = self.by_buckets.len();
         let buckets = *self.by_buckets.entry(buckets).or_insert(next);
         if buckets != self.buckets {
@@ -264,7 +258,7 @@ impl<'s> Sums<'s> {
         let labels = self.selection.filter.matches(&series).then(|| {
             let labels = self.selection.group_by.iter().filter_map(|by| match by {
                 GroupBy::Dimension(dimension) => Some(series.label(*dimension).into_owned()),
-                GroupBy::Interval(_) => None,
+                GroupBy::Interval(_) | GroupBy::Calendar(_) => None,
             });
             *self.by_labels.entry(labels.collect()).or_insert_with(|| {
                 self.examples.push(series.clone());
@@ -309,7 +303,7 @@ impl<'s> Sums<'s> {
             .map(|series| {
                 let dimensions = self.selection.group_by.iter().filter_map(|by| match by {
                     GroupBy::Dimension(dimension) => Some(*dimension),
-                    GroupBy::Interval(_) => None,
+                    GroupBy::Interval(_) | GroupBy::Calendar(_) => None,
                 });
                 dimensions.map(|dimension| Arc::from(&*series.label(dimension))).collect()
             })
@@ -321,7 +315,7 @@ impl<'s> Sums<'s> {
             .map(|total| {
                 let (mut starts, mut labels) = (starts[total.buckets].iter(), labels[total.labels].iter());
                 let key = self.selection.group_by.iter().map(|by| match by {
-                    GroupBy::Interval(_) => {
+                    GroupBy::Interval(_) | GroupBy::Calendar(_) => {
                         GroupKey::Bucket(*starts.next().expect("a bucket for each interval"))
                     }
                     GroupBy::Dimension(_) => {

@@ -47,7 +47,18 @@ fn dimensions_are_nested_in_their_order_within_the_time_series() {
         chains.iter().map(|chain| chain.iter().map(|step| (step.index, &*step.name)).collect()).collect();
     let time = (0, "time_series_120m");
     assert_eq!(names, [vec![time, (0, "api_id"), (0, "method")], vec![time, (1, "client_id")]]);
-    assert_eq!((chains[0][1].limit, chains[0][0].limit, chains[0][0].interval), (Some(3), None, Some(120)));
+    assert_eq!((chains[0][1].limit, chains[0][0].limit), (Some(3), None));
+    assert_eq!(chains[0][0].interval, Some(Interval::Minutes(120)));
+}
+
+#[test]
+fn weeks_and_months_are_of_the_calendar() {
+    let flags = Flags { every: Some(own("month")), ..Flags::default() };
+    assert_eq!(body(&flags)["aggregators"], json!([{"time_interval": "month"}]));
+    let step = &Question::new(&flags, now()).unwrap().chains[0][0];
+    assert_eq!((&*step.name, step.interval), ("time_series_month", Some(Interval::Calendar)));
+    let unknown = Flags { every: Some(own("year")), ..Flags::default() };
+    assert!(Question::new(&unknown, now()).is_err());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use lifesigns_model::bucket::Minute;
 
 use crate::query::answer::Group;
-use crate::query::question::Step;
+use crate::query::question::{Interval, Step};
 
 /// What stands in one row of a time series.
 #[derive(Debug)]
@@ -16,7 +16,10 @@ pub(super) enum Slot<'a> {
 
 /// The groups of a step with the gaps between them. With a window, those before the first and behind the last as well.
 pub(super) fn slots<'a>(groups: &'a [Group], step: &Step, window: Option<(Minute, Minute)>) -> Vec<Slot<'a>> {
-    let Some(interval) = step.interval else { return groups.iter().map(Slot::Bucket).collect() };
+    // Buckets of the calendar are so wide that a gap between them is seen.
+    let Some(Interval::Minutes(interval)) = step.interval else {
+        return groups.iter().map(Slot::Bucket).collect();
+    };
     // The numbers of buckets at both ends, as they stand in the list: one outside of it.
     let (mut before, behind) = match window {
         Some((start, end)) => {

@@ -230,12 +230,31 @@ mod slowly {
         aggregators.as_array().unwrap().iter().map(|aggregator| groups(aggregator, inside)).collect()
     }
 
+    /// Goes back day by day to the first of a month or to a Monday.
+    fn calendar_start(calendar: &str, second: i64) -> Timestamp {
+        let mut day = Timestamp::from_second(second.div_euclid(86_400) * 86_400).unwrap();
+        let begins = |day: Timestamp| match calendar {
+            "week" => day.strftime("%a").to_string() == "Mon",
+            _ => day.strftime("%d").to_string() == "01",
+        };
+        while !begins(day) {
+            day -= jiff::SignedDuration::from_hours(24);
+        }
+        day
+    }
+
     fn groups(aggregator: &Value, inside: &[&Exchange]) -> Value {
-        let interval = aggregator["time_interval"].as_i64();
+        let interval = aggregator.get("time_interval");
         let key = |exchange: &Exchange| match interval {
-            Some(minutes) => {
-                let bucket = exchange.minute.number().div_euclid(minutes) * minutes * 60;
-                Timestamp::from_second(bucket).unwrap().strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+            Some(interval) => {
+                let second = exchange.minute.number() * 60;
+                let start = match interval.as_i64() {
+                    Some(minutes) => {
+                        Timestamp::from_second(second.div_euclid(minutes * 60) * minutes * 60).unwrap()
+                    }
+                    None => calendar_start(interval.as_str().unwrap(), second),
+                };
+                start.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
             }
             None => label(aggregator["dimension"].as_str().unwrap(), &exchange.series),
         };
@@ -257,6 +276,7 @@ mod slowly {
         let groups: Vec<Value> =
             groups.iter().take(shown).map(|(key, own)| json!({key: group(aggregator, own)})).collect();
         match interval {
+            Some(Value::String(calendar)) => json!({format!("time_series_{calendar}"): groups}),
             Some(minutes) => json!({format!("time_series_{minutes}m"): groups}),
             None => json!({aggregator["dimension"].as_str().unwrap(): groups}),
         }
@@ -305,7 +325,7 @@ fn any_aggregators(dimensions: Vec<&'static str>, interval: bool, depth: usize) 
     }
     let one = (
         prop::sample::select(by),
-        prop::sample::select(vec![1, 7, 60, 1440]),
+        prop::sample::select(vec![json!(1), json!(7), json!(60), json!(1440), json!("week"), json!("month")]),
         prop::option::of(prop::sample::select(vec!["ascending", "descending"])),
         prop::option::of(1u64..4),
         any::<bool>(),

@@ -537,3 +537,28 @@ fn a_key_that_is_there_twice_is_told_and_where() {
     assert!(fault.message().contains("the key \"aggregators\" is there twice"), "{fault}");
     assert!(fault.message().contains("line 2"), "{fault}");
 }
+
+#[test]
+fn weeks_and_months_are_of_the_calendar() {
+    let parsed = |aggregators: Value| parse(&json!({"aggregators": aggregators}));
+    let month =
+        parsed(json!([{"time_interval": "month", "aggregators": [{"time_interval": 1440}]}])).unwrap();
+    let expected = [GroupBy::Calendar(Calendar::Month), GroupBy::Interval(1440)];
+    assert_eq!(month.plan().selections[0].group_by, expected);
+    for (aggregators, code, path) in [
+        (json!([{"time_interval": "year"}]), FaultCode::UnknownValue, "aggregators[0].time_interval"),
+        (
+            json!([{"time_interval": "week", "aggregators": [{"time_interval": 2880}]}]),
+            FaultCode::Conflict,
+            "aggregators[0].aggregators[0].time_interval",
+        ),
+        (
+            json!([{"time_interval": "month", "aggregators": [{"time_interval": "week"}]}]),
+            FaultCode::Conflict,
+            "aggregators[0].aggregators[0].time_interval",
+        ),
+    ] {
+        let fault = parsed(aggregators).unwrap_err();
+        assert_eq!((fault.code(), fault.path()), (code, path), "{fault}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Whatever comes in whatever order: the file answers what plain addition answers, and what memory answers.
 
+use lifesigns_model::bucket::Calendar;
 use lifesigns_model::series::Dimension;
 use lifesigns_model::store::{Condition, Filter, RollupRow};
 use proptest::prelude::*;
@@ -21,7 +22,9 @@ fn rows(minutes: std::ops::Range<i64>) -> impl Strategy<Value = Vec<RollupRow>> 
 }
 
 fn selections(minutes: std::ops::Range<i64>) -> impl Strategy<Value = Selection> {
-    let intervals = prop::option::of(prop::sample::select(vec![1, 5, 60, 90, 180, DAY, 7 * DAY]));
+    let intervals = vec![1, 5, 60, 90, 180, DAY, 7 * DAY].into_iter().map(GroupBy::Interval);
+    let intervals: Vec<_> = intervals.chain(Calendar::ALL.map(GroupBy::Calendar)).collect();
+    let intervals = prop::option::of(prop::sample::select(intervals));
     let api = prop::option::of(prop::sample::select(vec!["a", "b", "z"]));
     (minutes.clone(), minutes, intervals, any::<bool>(), api).prop_map(
         |(start, end, interval, by_status, api)| {
@@ -29,7 +32,7 @@ fn selections(minutes: std::ops::Range<i64>) -> impl Strategy<Value = Selection>
             let filter =
                 api.map(|api| Filter::everything().and(Condition::Equals(Dimension::Api, api.into())));
             Selection {
-                group_by: interval.map(GroupBy::Interval).into_iter().chain(by_status).collect(),
+                group_by: interval.into_iter().chain(by_status).collect(),
                 filter: filter.unwrap_or_default(),
                 ..everything(start.min(end), start.max(end))
             }

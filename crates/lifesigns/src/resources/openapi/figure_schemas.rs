@@ -1,5 +1,6 @@
 //! What bodies look like that tell what passed, and what questions about it look like.
 
+use lifesigns_model::bucket::Calendar;
 use lifesigns_model::check::FailureKind;
 use lifesigns_model::exchange::FailedBy;
 use lifesigns_model::objective::{Severity, Window};
@@ -85,7 +86,7 @@ fn groups() -> Value {
         list(one)
     };
     let dimensions = Dimension::ALL.map(|dimension| (dimension.name().to_owned(), one(Value::Null)));
-    let series = json!({"^time_series_[0-9]+m$": one(time())});
+    let series = json!({"^time_series_([0-9]+m|week|month)$": one(time())});
     list(json!({
         "type": "object",
         "minProperties": 1,
@@ -301,7 +302,7 @@ fn aggregator(depth: usize) -> Value {
         form
     };
     let dimension = words(Dimension::ALL.map(Dimension::name));
-    json!({"oneOf": [form(("dimension", dimension)), form(("time_interval", interval()))]})
+    json!({"oneOf": [form(("dimension", dimension)), form(("time_interval", json!({"oneOf": [interval(), {"enum": Calendar::ALL.map(Calendar::name)}]})))]})
 }
 
 /// What must hold of an exchange.

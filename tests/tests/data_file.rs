@@ -192,7 +192,8 @@ fn log_of(path: &Path) -> PathBuf {
 
 #[test]
 fn files_of_others_and_newer_ones_are_refused_and_stay_as_they_are() {
-    let others: [(&str, fn(&Path), &str); 3] = [
+    type Spoil = fn(&Path);
+    let others: [(&str, Spoil, &str); 3] = [
         (
             "a newer one",
             |path| {

@@ -16,7 +16,89 @@ const CHUNKS: usize = 35;
 /// Longest time that is told apart from longer ones: 2⁴⁰ µs, about 12.7 days.
 pub const MAX_TRACKED_MICROS: u64 = (1 << 40) - 1;
 
+/// With more buckets than this a list of them would take longer to search than it saves memory.
+const MAX_FEW: usize = 64;
+
 type Chunk = Box<[u64; SUB_BUCKETS]>;
+
+/// The buckets that are not empty.
+#[derive(Clone)]
+enum Buckets {
+    /// By their numbers, in rising order: most series have few exchanges between two ticks.
+    Few(Vec<(u16, u32)>),
+    /// By chunks of consecutive ones.
+    Many(Box<[Option<Chunk>; CHUNKS]>),
+}
+
+impl Buckets {
+    fn add(&mut self, index: u16, count: u64) {
+        match self {
+            Buckets::Many(chunks) => {
+                let index = usize::from(index);
+                chunks[index / SUB_BUCKETS].get_or_insert_with(empty_chunk)[index % SUB_BUCKETS] += count;
+            }
+            Buckets::Few(few) => {
+                if !add_to_few(few, index, count) {
+                    self.become_many();
+                    self.add(index, count);
+                }
+            }
+        }
+    }
+
+    fn become_many(&mut self) {
+        let few = std::mem::replace(self, Buckets::Many(Box::new([const { None }; CHUNKS])));
+        for (index, count) in few.iter() {
+            self.add(index, count);
+        }
+    }
+
+    fn merge(&mut self, other: &Buckets) {
+        match (&mut *self, other) {
+            (Buckets::Few(few), _) if few.is_empty() => *self = other.clone(),
+            (Buckets::Many(mine), Buckets::Many(theirs)) => {
+                for (mine, theirs) in mine.iter_mut().zip(theirs.iter()) {
+                    let Some(theirs) = theirs else { continue };
+                    let mine = mine.get_or_insert_with(empty_chunk);
+                    for (sum, more) in mine.iter_mut().zip(theirs.iter()) {
+                        *sum += more;
+                    }
+                }
+            }
+            _ => other.iter().for_each(|(index, count)| self.add(index, count)),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        let (few, many): (&[(u16, u32)], &[Option<Chunk>]) = match self {
+            Buckets::Few(few) => (few, &[]),
+            Buckets::Many(chunks) => (&[], &chunks[..]),
+        };
+        let few = few.iter().map(|(index, count)| (*index, u64::from(*count)));
+        let chunks = many.iter().enumerate().filter_map(|(number, chunk)| Some((number, chunk.as_ref()?)));
+        few.chain(chunks.flat_map(|(number, chunk)| {
+            chunk
+                .iter()
+                .enumerate()
+                .filter(|(_, count)| **count > 0)
+                .map(move |(offset, count)| ((number * SUB_BUCKETS + offset) as u16, *count))
+        }))
+    }
+}
+
+/// False if there is no room for it.
+fn add_to_few(few: &mut Vec<(u16, u32)>, index: u16, count: u64) -> bool {
+    let Ok(count) = u32::try_from(count) else { return false };
+    match few.binary_search_by_key(&index, |(index, _)| *index) {
+        Ok(place) => match few[place].1.checked_add(count) {
+            Some(sum) => few[place].1 = sum,
+            None => return false,
+        },
+        Err(_) if few.len() >= MAX_FEW => return false,
+        Err(place) => few.insert(place, (index, count)),
+    }
+    true
+}
 
 /// Distribution of durations in whole microseconds.
 ///
@@ -31,9 +113,9 @@ type Chunk = Box<[u64; SUB_BUCKETS]>;
 /// let p50 = latency.percentile_micros(50.0).unwrap();
 /// assert!((495.0..=505.0).contains(&p50));
 /// ```
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone)]
 pub struct Histogram {
-    chunks: [Option<Chunk>; CHUNKS],
+    buckets: Buckets,
     count: u64,
     sum_micros: u64,
     max_micros: u64,
@@ -42,7 +124,7 @@ pub struct Histogram {
 impl Histogram {
     /// Counts one duration.
     pub fn record(&mut self, micros: u64) {
-        self.add_to_bucket(bucket_of(micros), 1);
+        self.buckets.add(bucket_of(micros), 1);
         self.count += 1;
         self.sum_micros = self.sum_micros.saturating_add(micros);
         self.max_micros = self.max_micros.max(micros);
@@ -50,13 +132,7 @@ impl Histogram {
 
     /// Adds everything that `other` has counted.
     pub fn merge(&mut self, other: &Histogram) {
-        for (mine, theirs) in self.chunks.iter_mut().zip(&other.chunks) {
-            let Some(theirs) = theirs else { continue };
-            let mine = mine.get_or_insert_with(empty_chunk);
-            for (sum, more) in mine.iter_mut().zip(theirs.iter()) {
-                *sum += more;
-            }
-        }
+        self.buckets.merge(&other.buckets);
         self.count += other.count;
         self.sum_micros = self.sum_micros.saturating_add(other.sum_micros);
         self.max_micros = self.max_micros.max(other.max_micros);
@@ -119,15 +195,7 @@ impl Histogram {
 
     /// Buckets that are not empty, as (bucket number, count), in rising order.
     pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        self.chunks.iter().enumerate().filter_map(|(number, chunk)| Some((number, chunk.as_ref()?))).flat_map(
-            |(number, chunk)| {
-                chunk
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, count)| **count > 0)
-                    .map(move |(offset, count)| ((number * SUB_BUCKETS + offset) as u16, *count))
-            },
-        )
+        self.buckets.iter()
     }
 
     /// The buckets as bytes: for each bucket that is not empty the distance from the one before it and the count,
@@ -173,22 +241,27 @@ impl Histogram {
                 return Err(DecodeError);
             }
             self.count = self.count.checked_add(count).ok_or(DecodeError)?;
-            self.add_to_bucket(index as u16, count);
+            self.buckets.add(index as u16, count);
         }
         Ok(())
-    }
-
-    fn add_to_bucket(&mut self, index: u16, count: u64) {
-        let index = usize::from(index);
-        self.chunks[index / SUB_BUCKETS].get_or_insert_with(empty_chunk)[index % SUB_BUCKETS] += count;
     }
 }
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram { chunks: [const { None }; CHUNKS], count: 0, sum_micros: 0, max_micros: 0 }
+        Histogram { buckets: Buckets::Few(Vec::new()), count: 0, sum_micros: 0, max_micros: 0 }
     }
 }
+
+/// Equal is what has counted the same, however it keeps that.
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Histogram) -> bool {
+        let figures = |it: &Histogram| (it.count, it.sum_micros, it.max_micros);
+        figures(self) == figures(other) && self.buckets().eq(other.buckets())
+    }
+}
+
+impl Eq for Histogram {}
 
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -266,6 +339,21 @@ mod tests {
 
     fn durations() -> impl Strategy<Value = Vec<u64>> {
         proptest::collection::vec((0u32..40).prop_flat_map(|bits| 0u64..1 << bits), 1..300)
+    }
+
+    #[test]
+    fn few_buckets_become_many_when_there_are_too_many_of_them_or_of_their_counts() {
+        let mut few = of(&[7; 3]);
+        assert!(matches!(few.buckets, Buckets::Few(_)));
+        for _ in 0..33 {
+            few.merge(&few.clone());
+        }
+        assert!(matches!(few.buckets, Buckets::Many(_)));
+        assert_eq!(few.buckets().collect::<Vec<_>>(), [(7, 3 << 33)]);
+        let wide = of(&(0..200).collect::<Vec<_>>());
+        assert!(matches!(wide.buckets, Buckets::Many(_)));
+        let counts = wide.buckets().map(|(_, count)| count);
+        assert_eq!(counts.sum::<u64>(), 200);
     }
 
     proptest! {

@@ -254,5 +254,5 @@ fn kept(data: &Path) -> u64 {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     assert_eq!(ask("PRAGMA integrity_check"), "ok");
-    ask("SELECT coalesce(sum(count), 0) FROM minute_rows").parse().unwrap()
+    ask("SELECT coalesce(sum(count), 0) FROM minutes").parse().unwrap()
 }

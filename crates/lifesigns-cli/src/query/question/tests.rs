@@ -139,7 +139,10 @@ fn what_is_wrong_is_told_at_the_flag() {
     );
     check(Flags { by: by(&["method,method"]), ..flags() }, "--by method,method: `method` already");
     check(Flags { by: by(&[""]), ..flags() }, "--by : \"\" is not known here");
-    check(Flags { every: Some(own("1w")), ..flags() }, "--every 1w: must be a whole number and `m`");
+    check(
+        Flags { every: Some(own("1w")), ..flags() },
+        "--every 1w: must be `week`, `month`, or a whole number and `m`",
+    );
     check(
         Flags { every: Some(own("31d")), ..flags() },
         "--every 31d: must be a whole number of minutes from 1",

@@ -5,9 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{Error, PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Argon2, Params};
+use argon2::password_hash::{Error, PasswordHasher as _};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use lifesigns::{Grant, Scope};
+use subtle::ConstantTimeEq as _;
 
 use crate::BadOption;
 
@@ -80,13 +81,35 @@ impl SecretHash {
     /// Whether this is the secret. Takes as long as the hash demands, so it has to run on a thread that may block.
     ///
     /// # Errors
-    /// When it cannot be told, such as for want of memory.
-    pub(crate) fn fits(&self, secret: &str) -> Result<bool, Error> {
-        match Argon2::default().verify_password(secret.as_bytes(), &self.0) {
-            Ok(()) => Ok(true),
-            Err(Error::PasswordInvalid) => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// When it cannot be told.
+    pub(crate) fn fits(&self, secret: &str, memory: &mut Memory) -> Result<bool, Error> {
+        let params = Params::try_from(&self.0)?;
+        let (Some(salt), Some(expected)) = (&self.0.salt, &self.0.hash) else { return Ok(false) };
+        let blocks = memory.blocks(params.block_count());
+        let mut found = vec![0; expected.as_bytes().len()];
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        argon2
+            .hash_password_into_with_memory(secret.as_bytes(), salt.as_ref(), &mut found, blocks)
+            .map_err(|_| Error::Crypto)?;
+        Ok(found.ct_eq(expected.as_bytes()).into())
+    }
+}
+
+/// Memory in which secrets are hashed, one after the other. An allocator would keep what each of them took: it lies
+/// in pieces of some tens of megabytes, which it learns not to give back.
+#[derive(Default)]
+pub(crate) struct Memory(Vec<Block>);
+
+impl Memory {
+    fn blocks(&mut self, count: usize) -> &mut [Block] {
+        self.0.resize(self.0.len().max(count), Block::default());
+        &mut self.0[..count]
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memory(…)")
     }
 }
 
@@ -130,10 +153,19 @@ mod tests {
         assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
         assert_ne!(SecretHash::make("s3cret").unwrap(), text, "each has a salt of its own");
         let hash: SecretHash = text.parse().unwrap();
-        assert_eq!(hash.fits("s3cret"), Ok(true));
-        for other in ["s3cres", "", &text] {
-            assert_eq!(hash.fits(other), Ok(false));
+        let memory = &mut Memory::default();
+        for _ in 0..2 {
+            assert_eq!(hash.fits("s3cret", memory), Ok(true));
+            for other in ["s3cres", "", &text] {
+                assert_eq!(hash.fits(other, memory), Ok(false));
+            }
         }
+        // Of a hash that takes more, and then of one that takes less.
+        let larger =
+            Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(32_768, 1, 2, None).unwrap());
+        let larger = larger.hash_password(b"another").unwrap().to_string();
+        assert_eq!(larger.parse::<SecretHash>().unwrap().fits("another", memory), Ok(true));
+        assert_eq!(hash.fits("s3cret", memory), Ok(true));
         assert_eq!(format!("{hash:?}"), "SecretHash(…)");
     }
 

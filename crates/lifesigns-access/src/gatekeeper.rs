@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::app::Memory;
 use crate::issued::Issued;
 use crate::issuer::Elsewhere;
 use crate::{App, BadOption, Issuer, LONGEST_TOKEN, TokenOptions, crypto};
@@ -32,6 +33,8 @@ pub struct Gatekeeper {
     issued: Issued,
     elsewhere: Vec<Arc<Elsewhere>>,
     turns: Arc<Semaphore>,
+    /// One for each turn.
+    memories: Arc<Mutex<Vec<Memory>>>,
     places: Semaphore,
     choice: RandomState,
 }
@@ -68,6 +71,7 @@ impl Gatekeeper {
             issued,
             elsewhere,
             turns: Arc::new(Semaphore::new(CONCURRENT_SECRETS)),
+            memories: Arc::default(),
             places: Semaphore::new(CONCURRENT_SECRETS + WAITING_SECRETS),
             choice: RandomState::new(),
         })
@@ -104,10 +108,14 @@ impl Gatekeeper {
         let _place = self.places.try_acquire().map_err(|_| IssueError::Busy)?;
         let turn = tokio::time::timeout(TURN_PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(IssueError::Busy) };
-        let hash = app.hash.clone();
+        let (hash, memories) = (app.hash.clone(), Arc::clone(&self.memories));
         let fits = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            hash.fits(&secret)
+            let take = || memories.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = take().pop().unwrap_or_default();
+            let fits = hash.fits(&secret, &mut memory);
+            take().push(memory);
+            fits
         });
         let failed = |error: &dyn std::error::Error| {
             tracing::error!(%error, "a secret could not be compared");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-pub(crate) use self::attempts::{App, Attempts};
+pub(crate) use self::attempts::{App, Attempts, MustWait};
 pub use self::authority::{Authority, IssueError, IssueRequest, IssuedToken, Pending, Refusal};
 pub use self::token::{BadTokenHash, Token, TokenHash};
 

@@ -273,10 +273,12 @@ impl Elsewhere {
                 if failed_before {
                     tracing::debug!(issuer, error, "the keys of the issuer still cannot be fetched");
                 } else {
+                    let has_others = self.keys.load().is_some();
                     tracing::warn!(
                         issuer,
                         error,
-                        "the keys of the issuer cannot be fetched; the last good ones are used"
+                        has_others,
+                        "the keys of the issuer cannot be fetched; those fetched before are used, if there are any"
                     );
                 }
                 true

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::answer::{Answer, Fault};
 use super::{Call, body};
-use crate::access::{App, IssueError, IssueRequest, IssuedToken, Scope};
+use crate::access::{App, IssueError, IssueRequest, IssuedToken, MustWait, Scope};
 
 /// Longest request, in bytes. A secret of 64 characters and all scopes take less than 300.
 pub(super) const MAX_BODY_BYTES: usize = 8 * 1024;
@@ -81,13 +81,14 @@ async fn issue<B: Body>(call: &Call<'_>, body: B) -> Result<IssuedToken, Refused
         })?;
     let peer = call.caller.peer;
     let app = App::new(&client_id, issuer.knows_app(&client_id));
-    if let Some(seconds) = access.attempts.app_must_wait(&app, peer, Instant::now()) {
-        return Err(Refused::TooMany(seconds));
-    }
+    let attempt = access.attempts.begin(app, peer, Instant::now()).map_err(|wait| match wait {
+        MustWait::Failed(seconds) => Refused::TooMany(seconds),
+        MustWait::UnderWay => Refused::Busy,
+    })?;
     let request = IssueRequest { client_id, client_secret, scope };
     issuer.issue(request).await.map_err(|error| match error {
         IssueError::InvalidClient => {
-            access.attempts.app_failed(&app, peer, Instant::now());
+            attempt.failed(Instant::now());
             Refused::Client
         }
         IssueError::InvalidScope => {

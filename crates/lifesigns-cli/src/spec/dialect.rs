@@ -67,8 +67,10 @@ impl Document {
         if !matches!(root.kind, Kind::Map(_)) {
             return Err(BadFile::new("the file is no description of an API: it has no members").at(root.line));
         }
+        check_keys(&root)?;
         if dialect == Dialect::OpenApi {
             check_version(&root)?;
+            root.get("paths").map_or(Ok(()), |paths| check_keys(&paths.value))?;
         }
         Ok(Document { dialect, root })
     }
@@ -147,6 +149,22 @@ fn is_extended(old: &Node, new: &Node, added: &[Added]) -> bool {
             .iter()
             .zip(&new[old.len()..])
             .all(|(added, new)| added.key == new.key && compare::says(&new.value, &added.value))
+}
+
+/// Where keys are looked for and put in, each must be there once, and visibly so.
+fn check_keys(map: &Node) -> Result<(), BadFile> {
+    for (number, entry) in map.entries().iter().enumerate() {
+        if entry.key == "<<" && entry.is_quoted.is_none() {
+            let bad = BadFile::new(
+                "a merge key `<<` brings members from elsewhere, which cannot be told from those here",
+            );
+            return Err(bad.at(entry.line).hint("write them out where they belong"));
+        }
+        if map.entries()[..number].iter().any(|before| before.key == entry.key) {
+            return Err(BadFile::new(format!("`{}` is there twice", entry.key)).at(entry.line));
+        }
+    }
+    Ok(())
 }
 
 fn check_version(root: &Node) -> Result<(), BadFile> {

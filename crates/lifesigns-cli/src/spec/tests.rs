@@ -176,6 +176,9 @@ fn what_cannot_be_read_is_told_with_its_line() {
     check("openapi: 3.0.0\n---\nopenapi: 3.0.0\n", Some(2), "second document");
     check("openapi: 3.0.0\npaths:\n- /a\n", Some(2), "no map");
     check("openapi: 3.0.0\npaths: null\n", Some(2), "no map");
+    check("openapi: 3.0.0\nx: &b\n  /a: {}\npaths:\n  <<: *b\n", Some(5), "merge key");
+    check("openapi: 3.0.0\npaths:\n  /a: {}\npaths:\n  /b: {}\n", Some(4), "`paths` is there twice");
+    check("openapi: 3.0.0\npaths:\n  /a: {}\n  \"/a\": {}\n", Some(4), "`/a` is there twice");
     check("#%RAML 0.8\ntitle: x\n", Some(1), "RAML 0.8");
     check("#%RAML 1.0 Library\n", Some(1), "Library");
 }

@@ -10,12 +10,17 @@ use crate::printer::Problem;
 /// Puts the text where `path` leads, through links, with the mode that the file had.
 ///
 /// # Errors
-/// When the folder cannot be written.
+/// When the folder cannot be written, or the file is read-only.
 pub fn replace(path: &Path, text: &str) -> Result<(), Problem> {
     let problem =
         |error: &std::io::Error| Problem::new(format!("{} cannot be written", path.display())).because(error);
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mode = fs::metadata(&target).map(|known| known.permissions());
+    // A rename would get by, but whoever took the right to write away meant it.
+    if mode.as_ref().is_ok_and(fs::Permissions::readonly) {
+        let problem = Problem::new(format!("{} is read-only", path.display()));
+        return Err(problem.hint("make it writable, or name another file with -o"));
+    }
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     // What is new gets the usual mode, less what the process leaves out.

@@ -17,7 +17,7 @@ const CHUNKS: usize = 35;
 pub const MAX_TRACKED_MICROS: u64 = (1 << 40) - 1;
 
 /// With more buckets than this a list of them would take longer to search than it saves memory.
-const MAX_FEW: usize = 64;
+const MAX_FEW: usize = 192;
 
 type Chunk = Box<[u64; SUB_BUCKETS]>;
 
@@ -350,10 +350,10 @@ mod tests {
         }
         assert!(matches!(few.buckets, Buckets::Many(_)));
         assert_eq!(few.buckets().collect::<Vec<_>>(), [(7, 3 << 33)]);
-        let wide = of(&(0..200).collect::<Vec<_>>());
+        let wide = of(&(0..1000).collect::<Vec<_>>());
         assert!(matches!(wide.buckets, Buckets::Many(_)));
         let counts = wide.buckets().map(|(_, count)| count);
-        assert_eq!(counts.sum::<u64>(), 200);
+        assert_eq!(counts.sum::<u64>(), 1000);
     }
 
     proptest! {

@@ -334,7 +334,7 @@ fn even(mut answer: Answer) -> Answer {
     answer.headers.retain(|(name, _)| name != "date");
     for (name, value) in &mut answer.headers {
         // How much of a limit is left, and until when, depends on when one asks.
-        if name == "ratelimit" {
+        if name == "ratelimit" || (name == "retry-after" && answer.status == 429) {
             "…".clone_into(value);
         }
     }

@@ -5,46 +5,63 @@
 use lifesigns_model::histogram::DecodeError;
 use lifesigns_model::rollup::Rollup;
 
-/// A rollup at rest.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Packed {
+/// What a rollup adds up, but for its latency buckets.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Sums {
     pub(crate) count: u64,
     pub(crate) sum_micros: u64,
     pub(crate) max_micros: u64,
     pub(crate) first_byte_micros: u64,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
-    /// As `Histogram::encode_buckets` makes them. Empty where nobody asked for them.
-    pub(crate) buckets: Box<[u8]>,
 }
 
-impl Packed {
-    pub(crate) fn of(rollup: &Rollup) -> Packed {
-        Packed {
-            count: rollup.count(),
-            sum_micros: rollup.latency.sum_micros(),
-            max_micros: rollup.latency.max_micros(),
-            first_byte_micros: rollup.first_byte_micros,
-            request_bytes: rollup.request_bytes,
-            response_bytes: rollup.response_bytes,
-            buckets: rollup.latency.encode_buckets().into(),
-        }
-    }
-
-    /// Adds this to `count` and `rollup`; the buckets too, if `buckets` says so.
+impl Sums {
+    /// Adds these to `count` and `rollup`, with as many of the encoded buckets as there are.
     pub(crate) fn add_to(
         &self,
+        buckets: &[u8],
         count: &mut u64,
         rollup: &mut Rollup,
-        with_buckets: bool,
     ) -> Result<(), DecodeError> {
-        let buckets = if with_buckets { &*self.buckets } else { &[] };
         rollup.latency.merge_encoded(buckets, self.sum_micros, self.max_micros)?;
         *count = count.saturating_add(self.count);
         rollup.first_byte_micros = rollup.first_byte_micros.saturating_add(self.first_byte_micros);
         rollup.request_bytes = rollup.request_bytes.saturating_add(self.request_bytes);
         rollup.response_bytes = rollup.response_bytes.saturating_add(self.response_bytes);
         Ok(())
+    }
+}
+
+/// A rollup at rest.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Packed {
+    pub(crate) sums: Sums,
+    /// As `Histogram::encode_buckets` makes them. Empty where nobody asked for them.
+    pub(crate) buckets: Box<[u8]>,
+}
+
+impl Packed {
+    pub(crate) fn of(rollup: &Rollup) -> Packed {
+        let sums = Sums {
+            count: rollup.count(),
+            sum_micros: rollup.latency.sum_micros(),
+            max_micros: rollup.latency.max_micros(),
+            first_byte_micros: rollup.first_byte_micros,
+            request_bytes: rollup.request_bytes,
+            response_bytes: rollup.response_bytes,
+        };
+        Packed { sums, buckets: rollup.latency.encode_buckets().into() }
+    }
+
+    /// Adds this to `count` and `rollup`; the buckets too, if `with_buckets` says so.
+    pub(crate) fn add_to(
+        &self,
+        count: &mut u64,
+        rollup: &mut Rollup,
+        with_buckets: bool,
+    ) -> Result<(), DecodeError> {
+        self.sums.add_to(if with_buckets { &self.buckets } else { &[] }, count, rollup)
     }
 
     /// The live rollup.
@@ -73,14 +90,14 @@ mod tests {
             });
         }
         let packed = Packed::of(&rollup);
-        assert_eq!(packed.count, 3);
+        assert_eq!(packed.sums.count, 3);
         assert_eq!(packed.unpacked(), Ok(rollup));
     }
 
     #[test]
     fn without_buckets_the_sums_are_still_right() {
-        let packed =
-            Packed { count: 4, sum_micros: 10, max_micros: 7, request_bytes: 3, ..Packed::default() };
+        let sums = Sums { count: 4, sum_micros: 10, max_micros: 7, request_bytes: 3, ..Sums::default() };
+        let packed = Packed { sums, buckets: Box::default() };
         let (mut count, mut rollup) = (1, Rollup::default());
         packed.add_to(&mut count, &mut rollup, false).unwrap();
         assert_eq!((count, rollup.latency.sum_micros(), rollup.latency.max_micros()), (5, 10, 7));

@@ -11,7 +11,7 @@ use lifesigns_model::histogram::DecodeError;
 use lifesigns_model::leb128;
 use lifesigns_model::rollup::Rollup;
 
-use crate::packed::Packed;
+use crate::packed::{Packed, Sums};
 
 /// Bytes of a checksum.
 const CHECKSUM: usize = 4;
@@ -55,35 +55,11 @@ impl Builder {
 
     pub(super) fn add_rollup(&mut self, series: i64, rollup: &Rollup) {
         let packed = Packed::of(rollup);
-        self.add(series, &Sums::of(&packed), &packed.buckets);
+        self.add(series, &packed.sums, &packed.buckets);
     }
 
     pub(super) fn finish(self) -> Block {
         Block { count: self.count, figures: sealed(self.figures), buckets: sealed(self.buckets) }
-    }
-}
-
-/// The sums of one series.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Sums {
-    pub(super) count: u64,
-    pub(super) sum_micros: u64,
-    pub(super) max_micros: u64,
-    pub(super) first_byte_micros: u64,
-    pub(super) request_bytes: u64,
-    pub(super) response_bytes: u64,
-}
-
-impl Sums {
-    const fn of(packed: &Packed) -> Sums {
-        Sums {
-            count: packed.count,
-            sum_micros: packed.sum_micros,
-            max_micros: packed.max_micros,
-            first_byte_micros: packed.first_byte_micros,
-            request_bytes: packed.request_bytes,
-            response_bytes: packed.response_bytes,
-        }
     }
 }
 
@@ -99,13 +75,7 @@ pub(super) struct Entry<'b> {
 impl Entry<'_> {
     /// Adds this to `count` and `rollup`, with the buckets that were read.
     pub(super) fn add_to(&self, count: &mut u64, rollup: &mut Rollup) -> Result<(), DecodeError> {
-        let Sums { sum_micros, max_micros, .. } = self.sums;
-        rollup.latency.merge_encoded(self.buckets, sum_micros, max_micros)?;
-        *count = count.saturating_add(self.sums.count);
-        rollup.first_byte_micros = rollup.first_byte_micros.saturating_add(self.sums.first_byte_micros);
-        rollup.request_bytes = rollup.request_bytes.saturating_add(self.sums.request_bytes);
-        rollup.response_bytes = rollup.response_bytes.saturating_add(self.sums.response_bytes);
-        Ok(())
+        self.sums.add_to(self.buckets, count, rollup)
     }
 }
 

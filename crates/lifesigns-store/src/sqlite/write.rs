@@ -10,10 +10,11 @@ use lifesigns_model::store::Retention;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::block::{Block, Builder, Sums, added};
+use super::block::{Block, Builder, added};
 use super::blocks::{self, signed, unsigned};
 use super::error::damaged;
 use super::schema::{load_timeline, save_timeline};
+use crate::packed::Sums;
 use crate::timeline::Timeline;
 
 /// Rows that are to be written, merged.

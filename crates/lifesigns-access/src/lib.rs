@@ -28,36 +28,13 @@ mod issued;
 mod issuer;
 mod signing;
 
-use std::fmt;
+pub use lifesigns::BadOption;
 
 pub use self::app::{App, SecretHash};
 pub use self::gatekeeper::Gatekeeper;
 pub use self::issued::TokenOptions;
 pub use self::issuer::{Algorithm, Issuer};
 pub use self::signing::SigningKey;
-
-/// An option that cannot be what it was set to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BadOption {
-    /// Name of the option.
-    pub option: &'static str,
-    /// What is wrong with it; reads on from the name.
-    pub fault: String,
-}
-
-impl BadOption {
-    pub(crate) fn new(option: &'static str, fault: impl Into<String>) -> BadOption {
-        BadOption { option, fault: fault.into() }
-    }
-}
-
-impl fmt::Display for BadOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` {}", self.option, self.fault)
-    }
-}
-
-impl std::error::Error for BadOption {}
 
 /// How far the clocks of this process and of whoever signed a token may be apart, in seconds.
 pub(crate) const LEEWAY_SECONDS: u64 = 30;

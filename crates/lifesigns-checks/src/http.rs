@@ -30,7 +30,7 @@ use url::Url;
 use self::client::{Answer, Client, Request};
 use crate::network::shown;
 use crate::redaction::Redaction;
-use crate::{BadOption, Secret, tls};
+use crate::{BadOption, Secret};
 
 /// Of an answer's body, so many characters are told.
 const SHOWN: usize = 120;
@@ -154,7 +154,7 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
         return Err(BadOption::new("ca_file", "is of no use without https in `url`"));
     }
     let tls = if url.scheme() == "https" || options.redirects > 0 {
-        Some(tls::client_config(options.ca_file.as_deref())?)
+        Some(lifesigns_tls::client_config(options.ca_file.as_deref())?)
     } else {
         None
     };

@@ -51,8 +51,6 @@ mod service;
 pub mod sqlite;
 #[cfg(feature = "tcp")]
 pub mod tcp;
-#[cfg(feature = "tls")]
-mod tls;
 
 use std::fmt;
 
@@ -95,6 +93,13 @@ impl BadOption {
     /// Something is wrong with this option.
     pub fn new(option: &'static str, message: impl Into<String>) -> BadOption {
         BadOption { option, message: message.into() }
+    }
+}
+
+#[cfg(feature = "tls")]
+impl From<lifesigns_tls::BadAuthorities> for BadOption {
+    fn from(bad: lifesigns_tls::BadAuthorities) -> BadOption {
+        BadOption::new("ca_file", bad.to_string())
     }
 }
 

@@ -22,10 +22,10 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, OptsBuilder, SslOpts};
 use tokio::runtime;
 
+use crate::BadOption;
 use crate::failure::{Failure, text};
 pub use crate::service::QueryOptions as Options;
 use crate::service::{self, Endpoint, Protocol};
-use crate::{BadOption, tls};
 
 const PROTOCOL: Protocol = Protocol {
     example: "mysql://user@host:3306/database",
@@ -64,9 +64,9 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
 
 /// The client builds its own TLS, so it is told whom to trust.
 fn trust(ca_file: Option<PathBuf>) -> Result<SslOpts, BadOption> {
-    let mut authorities = tls::system_authorities().to_vec();
+    let mut authorities = lifesigns_tls::system_authorities().to_vec();
     if let Some(path) = ca_file {
-        authorities.extend(tls::authorities(&path)?);
+        authorities.extend(lifesigns_tls::authorities(&path)?);
     }
     let roots = authorities.into_iter().map(|certificate| certificate.to_vec().into()).collect();
     Ok(SslOpts::default().with_disable_built_in_roots(true).with_root_certs(roots))

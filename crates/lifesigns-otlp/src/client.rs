@@ -7,7 +7,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -21,16 +20,15 @@ use hyper::header::{
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use lifesigns::BadOption;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 
-use crate::options::{BadOption, Options};
+use crate::options::Options;
 use crate::{deadline, retry};
 
 /// Of an answer no more is read.
@@ -187,32 +185,9 @@ fn tls(url: &Url, options: &Options) -> Result<(TlsConnector, ServerName<'static
         Some(Host::Ipv6(ip)) => ServerName::from(IpAddr::from(ip)),
         None => return Err(BadOption::new("endpoint", "names no host")),
     };
-    let bad = |fault: String| BadOption::new("ca_file", fault);
-    let mut roots = RootCertStore::empty();
-    // Certificates that rustls cannot read are some of the system's oldest; nothing can be done about them here.
-    let (known, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = &options.ca_file {
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| bad(format!("{} cannot be read: {error}", path.display())))?;
-        if certificates.is_empty() {
-            return Err(bad(format!("{} holds no certificate; it should be PEM", path.display())));
-        }
-        for certificate in certificates {
-            let added = roots.add(certificate);
-            added.map_err(|error| bad(format!("{} cannot be used: {error}", path.display())))?;
-        }
-    } else if known == 0 {
-        let fault =
-            "is needed: this system has no list of certificate authorities; install one, or name a file";
-        return Err(bad(fault.to_owned()));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| bad(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok((TlsConnector::from(Arc::new(config)), name))
+    let config = lifesigns_tls::client_config(options.ca_file.as_deref())
+        .map_err(|bad| BadOption::new("ca_file", bad.to_string()))?;
+    Ok((TlsConnector::from(config), name))
 }
 
 /// An error and its causes: hyper tells the interesting part in the cause.

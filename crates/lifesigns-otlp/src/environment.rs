@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lifesigns::BadOption;
 use percent_encoding::percent_decode_str;
 
-use crate::options::{BadOption, Options};
+use crate::options::Options;
 
 /// Intervals and timeouts in milliseconds that make sense.
 const SHORTEST: u64 = 100;

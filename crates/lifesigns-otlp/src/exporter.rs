@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use lifesigns::{Event, Lifesigns, Subscription};
+use lifesigns::{BadOption, Event, Lifesigns, Subscription};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::client::{Answer, Client};
-use crate::options::{BadOption, Options};
+use crate::options::Options;
 use crate::redaction::Redaction;
 use crate::{deadline, encode, retry};
 

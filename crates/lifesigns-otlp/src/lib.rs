@@ -41,4 +41,6 @@ mod redaction;
 mod retry;
 
 pub use self::exporter::{Exporter, Pushes};
-pub use self::options::{BadOption, Options};
+pub use lifesigns::BadOption;
+
+pub use self::options::Options;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use lifesigns::BadOption;
 use url::{Position, Url};
 
 /// Headers that are the exporter's own business.
@@ -157,29 +158,6 @@ fn parse(text: &str) -> Result<Url, String> {
     }
     Ok(url)
 }
-
-/// An option that cannot be.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BadOption {
-    /// Which one: a field of [`Options`], or an environment variable.
-    pub option: &'static str,
-    /// What is wrong with it, and how to mend it. Holds no secret.
-    pub fault: String,
-}
-
-impl BadOption {
-    pub(crate) fn new(option: &'static str, fault: impl Into<String>) -> BadOption {
-        BadOption { option, fault: fault.into() }
-    }
-}
-
-impl fmt::Display for BadOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` {}", self.option, self.fault)
-    }
-}
-
-impl std::error::Error for BadOption {}
 
 #[cfg(test)]
 mod tests {

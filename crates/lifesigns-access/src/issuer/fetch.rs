@@ -11,9 +11,8 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, HOST, USER_AGENT};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -41,7 +40,8 @@ impl Source {
     /// # Errors
     /// When the authorities that are to be trusted cannot be read.
     pub(super) fn new(url: Url, ca_file: Option<&Path>) -> Result<Source, BadOption> {
-        let tls = if url.scheme() == "https" { Some(tls(ca_file)?) } else { None };
+        let tls = (url.scheme() == "https").then(|| lifesigns_tls::client_config(ca_file)).transpose();
+        let tls = tls.map_err(|bad| BadOption::new("ca_file", bad.to_string()))?;
         Ok(Source { url, tls })
     }
 
@@ -124,39 +124,4 @@ fn told(error: &dyn std::error::Error) -> Failure {
         cause = error.source();
     }
     text
-}
-
-/// A client that trusts the system's authorities and those in `ca_file`, PEM.
-fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, BadOption> {
-    let bad = |fault: String| BadOption::new("ca_file", fault);
-    let mut roots = RootCertStore::empty();
-    // Certificates that rustls cannot read are some of the system's oldest; nothing can be done about them here.
-    let (known, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    match ca_file {
-        Some(path) => {
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|error| bad(format!("{} cannot be read: {error}", path.display())))?;
-            if certificates.is_empty() {
-                return Err(bad(format!("{} holds no certificate; it should be PEM", path.display())));
-            }
-            for certificate in certificates {
-                roots.add(certificate).map_err(|error| {
-                    bad(format!("{} holds a certificate that cannot be used: {error}", path.display()))
-                })?;
-            }
-        }
-        None if known == 0 => {
-            let fault =
-                "is needed: this system has no list of certificate authorities; install one, or name a file";
-            return Err(bad(fault.to_owned()));
-        }
-        None => {}
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| bad(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }

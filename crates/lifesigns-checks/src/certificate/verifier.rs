@@ -9,11 +9,11 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use crate::{BadOption, tls};
+use crate::BadOption;
 
 /// Who verifies: rustls, with the authorities of the system and those of the file.
 pub(super) fn authorities(ca_file: Option<&Path>) -> Result<Arc<dyn ServerCertVerifier>, BadOption> {
-    let roots = Arc::new(tls::roots(ca_file)?);
+    let roots = Arc::new(lifesigns_tls::roots(ca_file)?);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
         .build()

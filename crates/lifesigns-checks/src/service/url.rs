@@ -97,7 +97,7 @@ impl Endpoint {
         let tls = if tls {
             let name = ServerName::try_from(host.clone())
                 .map_err(|_| bad_url("names a host that no certificate can be for".to_owned()))?;
-            Some(Encryption { config: crate::tls::client_config(server.ca_file.as_deref())?, name })
+            Some(Encryption { config: lifesigns_tls::client_config(server.ca_file.as_deref())?, name })
         } else if server.ca_file.is_some() {
             let message = "is given, but the connection is without TLS; set `tls`";
             return Err(BadOption::new("ca_file", message));

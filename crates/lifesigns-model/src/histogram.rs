@@ -19,6 +19,9 @@ pub const MAX_TRACKED_MICROS: u64 = (1 << 40) - 1;
 /// With more buckets than this a list of them would take longer to search than it saves memory.
 const MAX_FEW: usize = 192;
 
+/// After so many durations one by one there will be more, and a list would have to be searched for each.
+const MANY: u64 = 256;
+
 type Chunk = Box<[u64; SUB_BUCKETS]>;
 
 /// The buckets that are not empty.
@@ -46,6 +49,7 @@ impl Buckets {
         }
     }
 
+    #[cold]
     fn become_many(&mut self) {
         let few = std::mem::replace(self, Buckets::Many(Box::new([const { None }; CHUNKS])));
         for (index, count) in few.iter() {
@@ -124,6 +128,9 @@ pub struct Histogram {
 impl Histogram {
     /// Counts one duration.
     pub fn record(&mut self, micros: u64) {
+        if self.count == MANY && matches!(self.buckets, Buckets::Few(_)) {
+            self.buckets.become_many();
+        }
         self.buckets.add(bucket_of(micros), 1);
         self.count += 1;
         self.sum_micros = self.sum_micros.saturating_add(micros);
@@ -343,6 +350,11 @@ mod tests {
 
     #[test]
     fn few_buckets_become_many_when_there_are_too_many_of_them_or_of_their_counts() {
+        let mut often = of(&[7; MANY as usize]);
+        assert!(matches!(often.buckets, Buckets::Few(_)));
+        often.record(7);
+        assert!(matches!(often.buckets, Buckets::Many(_)));
+        assert_eq!(often.buckets().collect::<Vec<_>>(), [(7, MANY + 1)]);
         let mut few = of(&[7; 3]);
         assert!(matches!(few.buckets, Buckets::Few(_)));
         for _ in 0..33 {

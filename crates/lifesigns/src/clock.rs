@@ -46,13 +46,29 @@ impl Clock {
         self.origin_micros.store(Timestamp::now().as_microsecond() - elapsed, Ordering::Relaxed);
     }
 
-    /// Microseconds from the origin of this clock to `instant`.
-    pub(crate) fn micros(&self, instant: Instant) -> i64 {
-        instant.saturating_duration_since(self.origin).as_micros() as i64
+    /// How far `instant` is from the origin of this clock.
+    pub(crate) fn read(&self, instant: Instant) -> Reading {
+        Reading(instant.saturating_duration_since(self.origin).as_nanos() as u64)
     }
 
     /// Wall time so many microseconds after the origin, in microseconds since the epoch.
     pub(crate) fn wall_micros(&self, micros: i64) -> i64 {
         self.origin_micros.load(Ordering::Relaxed) + micros
+    }
+}
+
+/// A reading of the monotonic clock: nanoseconds since the origin of a [`Clock`], enough for 584 years.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reading(u64);
+
+impl Reading {
+    /// Microseconds since the origin.
+    pub(crate) fn micros(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// Microseconds since an earlier reading.
+    pub(crate) fn micros_since(self, earlier: Reading) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1000
     }
 }

@@ -16,11 +16,12 @@ use lifesigns_model::exchange::{CLIENT_CLOSED_REQUEST, FailedBy, Measurement};
 use lifesigns_model::route::template_of;
 
 pub use self::body::{RequestBody, ResponseBody};
+use crate::clock::Reading;
 use crate::exemplar::sampled_trace;
 use crate::process::{Api, ApiState};
 use crate::recorder::accumulator::SeriesKey;
 use crate::recorder::labels::{Labels, NOT_APPLICABLE_ID};
-use crate::recorder::{Counts, method_number};
+use crate::recorder::{Watched, method_number};
 
 /// Longest name of a client app; longer ones are counted under `_other_`.
 const MAX_CLIENT_BYTES: usize = 64;
@@ -31,54 +32,56 @@ pub struct Exchange {
     watched: Option<Watched>,
 }
 
-/// What is known of an exchange before it ends.
-#[derive(Debug)]
-struct Watched {
-    /// Of the thread on which it began.
-    counts: Arc<Counts>,
-    api: u16,
-    started: Instant,
-    method: u8,
-    route: Route,
-    client: u16,
-    policy: u16,
+/// What has been seen of an exchange so far.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Without status and blame until it is answered.
+    pub(crate) key: SeriesKey,
+    started: Reading,
+    /// A template made from a raw path, not among the known ones when it was made.
+    guessed_route: Option<Box<str>>,
     is_head: bool,
     request_bytes: Option<Arc<AtomicU64>>,
     /// The trace that it belongs to, where that is recorded.
-    trace_id: Option<NonZeroU128>,
+    trace_id: Option<Box<NonZeroU128>>,
+    /// Until the answer's head, once there is one.
+    first_byte_micros: Option<u64>,
+    /// Length of the answer's body, where it is known.
+    length: Option<u64>,
+    response_bytes: u64,
 }
 
-#[derive(Debug)]
-enum Route {
-    /// The number of a template.
-    Known(u16),
-    /// A template made from a raw path, not among the known ones so far.
-    Guessed(String),
+#[cfg(test)]
+impl Seen {
+    pub(crate) fn of(key: SeriesKey) -> Seen {
+        Seen { key, ..Seen::default() }
+    }
 }
 
 impl Exchange {
     pub(crate) fn begin(api: &Api, method: &Method, headers: &HeaderMap, started: Instant) -> Exchange {
-        let client = client_number(api.state(), headers);
-        let number = api.index as u16;
-        let watched = Watched {
-            counts: api.process.recorder.begin(number),
-            api: number,
-            started,
+        let key = SeriesKey {
+            api: api.index as u16,
+            client: client_number(api.state(), headers),
             method: method_number(method),
-            route: Route::Known(NOT_APPLICABLE_ID),
-            client,
-            policy: NOT_APPLICABLE_ID,
-            is_head: method == Method::HEAD,
-            request_bytes: None,
-            trace_id: sampled_trace(headers),
+            ..SeriesKey::default()
         };
+        let watched = api.process.recorder.begin(|subjects| Seen {
+            key,
+            started: subjects.clock.read(started),
+            is_head: method == Method::HEAD,
+            trace_id: sampled_trace(headers).map(Box::new),
+            ..Seen::default()
+        });
         Exchange { watched: Some(watched) }
     }
 
     /// The template of the route that answers, such as `/users/{id}`. Never the raw path.
     pub fn set_route(&mut self, template: &str) {
         if let Some(watched) = &mut self.watched {
-            watched.route = Route::Known(watched.routes().id(template));
+            let route = watched.routes().id(template);
+            let seen = watched.seen_mut();
+            (seen.key.route, seen.guessed_route) = (route, None);
         }
     }
 
@@ -87,16 +90,16 @@ impl Exchange {
     pub fn guess_route(&mut self, path: &str) {
         let Some(watched) = &mut self.watched else { return };
         let template = template_of(path);
-        watched.route = match watched.routes().known_id(&template) {
-            None => Route::Guessed(template.into_owned()),
-            Some(known) => Route::Known(known),
-        };
+        let known = watched.routes().known_id(&template);
+        let seen = watched.seen_mut();
+        seen.key.route = known.unwrap_or(NOT_APPLICABLE_ID);
+        seen.guessed_route = if known.is_some() { None } else { Some(template.into()) };
     }
 
     /// Says that a policy of this name refuses the request.
     pub fn refuse(&mut self, policy: &str) {
         if let Some(watched) = &mut self.watched {
-            watched.policy = watched.counts.subjects.policies.id(policy);
+            watched.seen_mut().key.policy = watched.subjects().policies.id(policy);
         }
     }
 
@@ -104,7 +107,7 @@ impl Exchange {
     pub fn request_body<B: Body>(&mut self, body: B) -> RequestBody<B> {
         let counter = match &mut self.watched {
             Some(watched) if !body.is_end_stream() => {
-                Some(Arc::clone(watched.request_bytes.insert(Arc::default())))
+                Some(Arc::clone(watched.seen_mut().request_bytes.insert(Arc::default())))
             }
             _ => None,
         };
@@ -127,26 +130,24 @@ impl Exchange {
         length: Option<u64>,
         body: B,
     ) -> ResponseBody<B> {
-        let answered = self.watched.take().map(|watched| {
-            let has_no_body = watched.is_head
+        if let Some(watched) = &mut self.watched {
+            let head = watched.now();
+            let seen = watched.seen_mut();
+            let has_no_body = seen.is_head
                 || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
                 || status.is_informational();
-            Answered {
-                first_byte_micros: micros_since(watched.started, Instant::now()),
-                watched,
-                status: status.as_u16(),
-                failed_by,
-                length: if has_no_body { Some(0) } else { length },
-                response_bytes: 0,
-            }
-        });
-        ResponseBody::new(body, answered)
+            seen.first_byte_micros = Some(head.micros_since(seen.started));
+            seen.key.status = status.as_u16();
+            seen.key.failed_by = failed_by;
+            seen.length = if has_no_body { Some(0) } else { length };
+        }
+        ResponseBody::new(body, self.watched.take())
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let Some(watched) = self.watched.take() else { return };
+        let Some(mut watched) = self.watched.take() else { return };
         // A handler that panics takes its future along: that is the API's failure, not the client's.
         let (status, failed_by) = if std::thread::panicking() {
             (StatusCode::INTERNAL_SERVER_ERROR.as_u16(), FailedBy::Upstream)
@@ -155,20 +156,9 @@ impl Drop for Exchange {
         } else {
             (CLIENT_CLOSED_REQUEST, FailedBy::Client)
         };
-        watched.record(status, failed_by, 0, None);
+        watched.seen_mut().key.status = status;
+        watched.record(failed_by);
     }
-}
-
-/// An exchange whose answer has begun.
-#[derive(Debug)]
-struct Answered {
-    watched: Watched,
-    first_byte_micros: u64,
-    status: u16,
-    failed_by: FailedBy,
-    /// Length of the body, where it is known.
-    length: Option<u64>,
-    response_bytes: u64,
 }
 
 /// How a response body came to its end.
@@ -179,73 +169,54 @@ enum End {
     Dropped,
 }
 
-impl Answered {
-    fn end(self, end: End) {
+impl Watched {
+    /// Records it when the body of its answer is over.
+    fn body_ended(self, end: End) {
+        let Seen { key, length, response_bytes, .. } = self.seen();
         let failed_by = match end {
-            End::Complete => self.failed_by,
-            End::Dropped if self.length.is_some_and(|length| self.response_bytes >= length) => self.failed_by,
+            End::Complete => key.failed_by,
+            End::Dropped if length.is_some_and(|length| *response_bytes >= length) => key.failed_by,
             End::Broken => FailedBy::Upstream,
             // The body breaks off because its maker panicked.
             End::Dropped if std::thread::panicking() => FailedBy::Upstream,
-            End::Dropped if self.watched.is_cut_off() => FailedBy::Gateway,
+            End::Dropped if self.is_cut_off() => FailedBy::Gateway,
             // A failure that the client did not wait to read is still a failure.
-            End::Dropped if self.failed_by.counts_against_service() => self.failed_by,
+            End::Dropped if key.failed_by.counts_against_service() => key.failed_by,
             End::Dropped => FailedBy::Client,
         };
-        self.watched.record(self.status, failed_by, self.response_bytes, Some(self.first_byte_micros));
+        self.record(failed_by);
     }
-}
 
-impl Watched {
+    fn record(mut self, failed_by: FailedBy) {
+        let ended = self.now();
+        if let Some(template) = self.seen_mut().guessed_route.take() {
+            self.seen_mut().key.route = match self.seen().key.status {
+                404 | 405 => self.routes().known_id(&template).unwrap_or(NOT_APPLICABLE_ID),
+                _ => self.routes().id(&template),
+            };
+        }
+        let seen = self.seen_mut();
+        seen.key.failed_by = failed_by;
+        let total_micros = ended.micros_since(seen.started);
+        let measured = Measurement {
+            total_micros,
+            first_byte_micros: seen.first_byte_micros.unwrap_or(total_micros),
+            request_bytes: seen.request_bytes.take().map_or(0, |bytes| bytes.load(Ordering::Relaxed)),
+            response_bytes: seen.response_bytes,
+        };
+        if let Some(trace_id) = seen.trace_id.take() {
+            self.keep_trace(*trace_id, ended, total_micros);
+        }
+        self.end(ended, &measured);
+    }
+
     fn routes(&self) -> &Labels {
-        &self.counts.subjects.routes[usize::from(self.api)]
+        &self.subjects().routes[usize::from(self.seen().key.api)]
     }
 
     fn is_cut_off(&self) -> bool {
-        self.counts.subjects.cuts_off.load(Ordering::Relaxed)
+        self.subjects().cuts_off.load(Ordering::Relaxed)
     }
-
-    fn record(
-        mut self,
-        status: u16,
-        failed_by: FailedBy,
-        response_bytes: u64,
-        first_byte_micros: Option<u64>,
-    ) {
-        let ended = Instant::now();
-        let route = std::mem::replace(&mut self.route, Route::Known(NOT_APPLICABLE_ID));
-        let route = match route {
-            Route::Known(route) => route,
-            Route::Guessed(template) if matches!(status, 404 | 405) => {
-                self.routes().known_id(&template).unwrap_or(NOT_APPLICABLE_ID)
-            }
-            Route::Guessed(template) => self.routes().id(&template),
-        };
-        let total_micros = micros_since(self.started, ended);
-        let measured = Measurement {
-            total_micros,
-            first_byte_micros: first_byte_micros.unwrap_or(total_micros),
-            request_bytes: self.request_bytes.map_or(0, |bytes| bytes.load(Ordering::Relaxed)),
-            response_bytes,
-        };
-        let key = SeriesKey {
-            api: self.api,
-            route,
-            client: self.client,
-            status,
-            policy: self.policy,
-            method: self.method,
-            failed_by,
-        };
-        if let Some(trace_id) = self.trace_id {
-            self.counts.keep_trace(key, trace_id, ended, total_micros);
-        }
-        self.counts.subjects.record(key, ended, &measured);
-    }
-}
-
-fn micros_since(started: Instant, ended: Instant) -> u64 {
-    ended.saturating_duration_since(started).as_micros() as u64
 }
 
 fn client_number(state: &ApiState, headers: &HeaderMap) -> u16 {

@@ -1,8 +1,8 @@
 //! Counts exchanges without ever making one wait.
 //!
 //! Each thread writes what has ended into a ring of its own, which is read twice a second by the collector, and by the
-//! thread itself when it is full: counting many at once is cheaper than one by one. Labels become small numbers on the
-//! way in and text again on the way out.
+//! thread itself when much is unread: counting many at once is cheaper than one by one. Labels become small numbers on
+//! the way in and text again on the way out.
 
 pub(crate) mod accumulator;
 pub(crate) mod flight;
@@ -19,13 +19,14 @@ use std::time::Instant;
 use lifesigns_model::bucket::Minute;
 use lifesigns_model::exchange::Measurement;
 
-use self::accumulator::{Accumulator, Drained, SeriesKey};
+use self::accumulator::{Accumulator, Drained};
 use self::flight::{Flights, Landed};
 use self::labels::Labels;
 use self::recent::Recent;
-use self::ring::{Ended, Ring};
-use crate::clock::Clock;
+use self::ring::{Ended, KEPT, Ring};
+use crate::clock::{Clock, Reading};
 use crate::exemplar::Traced;
+use crate::record::Seen;
 
 /// Methods that have a label of their own: those of RFC 9110 and PATCH of RFC 5789. The first is for all others.
 pub(crate) const METHODS: [&str; 10] = [
@@ -51,9 +52,90 @@ const MAX_POLICIES: u16 = 100;
 
 static NEXT_RECORDER: AtomicU64 = AtomicU64::new(0);
 
+/// What a thread keeps at most for the exchanges to come.
+const MAX_SPARES: usize = 1024;
+
+const MICROS_OF_A_MINUTE: i64 = 60_000_000;
+
 thread_local! {
-    /// What this thread counts into, for each recorder that it has counted for: nearly always one.
-    static MINE: RefCell<Vec<(u64, Arc<Counts>)>> = const { RefCell::new(Vec::new()) };
+    /// For each recorder that this thread has counted for: nearly always one.
+    static MINE: RefCell<Vec<Mine>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What this thread counts into, for one recorder.
+struct Mine {
+    counts: Arc<Counts>,
+    /// Of exchanges that have ended, for those to come: making them anew takes longer than counting does.
+    spares: Vec<Watched>,
+}
+
+impl Mine {
+    /// Whether anybody else holds on to it.
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.counts) > 1 + self.spares.len()
+    }
+}
+
+/// An exchange that is under way. It is handed on from body to body, so it is no larger than a word.
+#[derive(Debug)]
+pub(crate) struct Watched(Box<UnderWay>);
+
+#[derive(Debug)]
+struct UnderWay {
+    /// Of the thread on which it began.
+    counts: Arc<Counts>,
+    seen: Seen,
+}
+
+impl Watched {
+    fn new(counts: &Arc<Counts>) -> Watched {
+        Watched(Box::new(UnderWay { counts: Arc::clone(counts), seen: Seen::default() }))
+    }
+
+    pub(crate) fn subjects(&self) -> &Arc<Subjects> {
+        &self.0.counts.subjects
+    }
+
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.0.seen
+    }
+
+    pub(crate) fn seen_mut(&mut self) -> &mut Seen {
+        &mut self.0.seen
+    }
+
+    /// What time it is.
+    pub(crate) fn now(&self) -> Reading {
+        self.subjects().clock.read(Instant::now())
+    }
+
+    /// Keeps its trace, whichever thread it ends on.
+    pub(crate) fn keep_trace(&self, trace_id: NonZeroU128, ended: Reading, micros: u64) {
+        let at_micros = ended.micros() as i64;
+        let traced = Traced { key: self.0.seen.key, trace_id, micros, at_micros };
+        lock(&self.0.counts.accumulator).traced.add(traced);
+    }
+
+    /// Counts it, on whatever thread this is.
+    pub(crate) fn end(self: Watched, at: Reading, measured: &Measurement) {
+        let key = self.0.seen.key;
+        let ended = Ended { key: key.into(), at_micros: at.micros() as i64, measured: *measured };
+        let mut watched = Some(self);
+        let mine = MINE.try_with(|mine| {
+            let mut mine = mine.borrow_mut();
+            let began_on = &watched.as_ref()?.0.counts;
+            let mine = mine.iter_mut().find(|mine| mine.counts.recorder == began_on.recorder)?;
+            mine.counts.end(key.api, &ended);
+            if mine.spares.len() < MAX_SPARES && Arc::ptr_eq(began_on, &mine.counts) {
+                mine.spares.extend(watched.take());
+            }
+            Some(())
+        });
+        // A thread that is new to this recorder has no counts yet, and one that is ending has none any more.
+        if let (Ok(None) | Err(_), Some(watched)) = (mine, watched) {
+            watched.subjects().begin().0.counts.end(key.api, &ended);
+        }
+    }
 }
 
 /// What one thread counts into. On cache lines of its own: a neighbour's counting must not slow it down.
@@ -61,38 +143,40 @@ thread_local! {
 /// An exchange holds on to this and not to the process, whose count of references all threads would write.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(crate) struct Counts {
+struct Counts {
+    /// Number of the recorder.
+    recorder: u64,
     flights: Flights,
     /// Written by the thread, read under the lock of the accumulator.
     ended: Ring,
     accumulator: Mutex<Accumulator>,
-    pub(crate) subjects: Arc<Subjects>,
+    subjects: Arc<Subjects>,
 }
 
 impl Counts {
-    /// Counts an exchange on its thread.
-    fn end(&self, ended: &Ended) {
+    /// Counts an exchange on the thread of these counts.
+    fn end(&self, api: u16, ended: &Ended) {
         if !self.ended.push(ended) {
             self.fold(&mut lock(&self.accumulator));
             // There is room now: nobody else writes.
             self.ended.push(ended);
         }
-        self.flights.end(ended.key.api);
-    }
-
-    /// Keeps the trace of an exchange, whichever thread it ends on.
-    pub(crate) fn keep_trace(&self, key: SeriesKey, trace_id: NonZeroU128, ended: Instant, micros: u64) {
-        let at_micros = self.subjects.clock.micros(ended);
-        lock(&self.accumulator).traced.add(Traced { key, trace_id, micros, at_micros });
+        self.flights.end(api);
     }
 
     /// Counts what has ended into the accumulator, which must be that of this.
     fn fold(&self, accumulator: &mut Accumulator) {
+        let Subjects { clock, max_series, .. } = &*self.subjects;
+        let origin = clock.wall_micros(0);
+        let (mut minute, mut micros_of_minute) = (Minute::new(0), 0..0);
         self.ended.drain(|ended| {
-            let at_micros = self.subjects.clock.wall_micros(ended.at_micros);
-            let minute = Minute::new(at_micros.div_euclid(60_000_000));
-            accumulator.record(ended.key, minute, &ended.measured, self.subjects.max_series);
-            accumulator.recent.add(Ended { at_micros, ..ended });
+            let at_micros = origin + ended.at_micros;
+            if !micros_of_minute.contains(&at_micros) {
+                let number = at_micros.div_euclid(MICROS_OF_A_MINUTE);
+                minute = Minute::new(number);
+                micros_of_minute = number * MICROS_OF_A_MINUTE..(number + 1) * MICROS_OF_A_MINUTE;
+            }
+            accumulator.record(ended.key, minute, &ended.measured, *max_series);
         });
     }
 }
@@ -100,9 +184,9 @@ impl Counts {
 /// Whose exchanges are recorded, and how.
 #[derive(Debug)]
 pub(crate) struct Subjects {
-    /// Of the recorder.
-    id: u64,
-    clock: Clock,
+    /// Number of the recorder.
+    recorder: u64,
+    pub(crate) clock: Clock,
     max_series: usize,
     /// The routes of each API.
     pub(crate) routes: Vec<Arc<Labels>>,
@@ -131,24 +215,26 @@ pub(crate) struct Recorder {
 }
 
 impl Subjects {
-    /// What this thread counts into.
-    fn mine(self: &Arc<Subjects>) -> Arc<Counts> {
-        let mine = MINE.try_with(|mine| {
+    /// An exchange on this thread of which nothing has been seen.
+    fn begin(self: &Arc<Subjects>) -> Watched {
+        let watched = MINE.try_with(|mine| {
             let mut mine = mine.borrow_mut();
-            if let Some((_, counts)) = mine.iter().find(|(id, _)| *id == self.id) {
-                return Arc::clone(counts);
+            if let Some(mine) = mine.iter_mut().find(|mine| mine.counts.recorder == self.recorder) {
+                return mine.spares.pop().unwrap_or_else(|| Watched::new(&mine.counts));
             }
-            mine.retain(|(_, counts)| Arc::strong_count(counts) > 1);
+            mine.retain(Mine::is_shared);
             let counts = self.register();
-            mine.push((self.id, Arc::clone(&counts)));
-            counts
+            let watched = Watched::new(&counts);
+            mine.push(Mine { counts, spares: Vec::new() });
+            watched
         });
         // A thread that is ending has none of its own any more.
-        mine.unwrap_or_else(|_| self.register())
+        watched.unwrap_or_else(|_| Watched::new(&self.register()))
     }
 
     fn register(self: &Arc<Subjects>) -> Arc<Counts> {
         let counts = Arc::new(Counts {
+            recorder: self.recorder,
             flights: Flights::new(self.routes.len()),
             ended: Ring::default(),
             accumulator: Mutex::default(),
@@ -157,19 +243,6 @@ impl Subjects {
         lock(&self.threads).counts.push(Arc::clone(&counts));
         counts
     }
-
-    /// Counts an exchange that ended at `ended`, on whatever thread this is.
-    pub(crate) fn record(self: &Arc<Subjects>, key: SeriesKey, ended: Instant, measured: &Measurement) {
-        let ended = Ended { key, at_micros: self.clock.micros(ended), measured: *measured };
-        let counted = MINE.try_with(|mine| {
-            let mine = mine.borrow();
-            let counts = mine.iter().find(|(id, _)| *id == self.id);
-            counts.map(|(_, counts)| counts.end(&ended)).is_some()
-        });
-        if counted != Ok(true) {
-            self.mine().end(&ended);
-        }
-    }
 }
 
 impl Recorder {
@@ -177,7 +250,7 @@ impl Recorder {
     pub(crate) fn new(routes: Vec<Arc<Labels>>, max_series: usize) -> Recorder {
         let threads = Threads { counts: Vec::new(), landed: Landed::new(routes.len()) };
         let subjects = Subjects {
-            id: NEXT_RECORDER.fetch_add(1, Ordering::Relaxed),
+            recorder: NEXT_RECORDER.fetch_add(1, Ordering::Relaxed),
             clock: Clock::new(),
             max_series,
             routes,
@@ -193,11 +266,12 @@ impl Recorder {
         }
     }
 
-    /// Notes that an exchange of an API has begun. Exactly one [`Subjects::record`] has to follow, from any thread.
-    pub(crate) fn begin(&self, api: u16) -> Arc<Counts> {
-        let counts = self.subjects.mine();
-        counts.flights.begin(api);
-        counts
+    /// Notes that an exchange of an API has begun. Exactly one [`Watched::end`] has to follow, from any thread.
+    pub(crate) fn begin(&self, seen: impl FnOnce(&Subjects) -> Seen) -> Watched {
+        let mut watched = self.subjects.begin();
+        watched.0.seen = seen(&self.subjects);
+        watched.0.counts.flights.begin(watched.0.seen.key.api);
+        watched
     }
 
     /// How many exchanges of each API have begun and not ended. Never fewer than there are.
@@ -213,18 +287,21 @@ impl Recorder {
         let mut threads = lock(threads);
         let Threads { counts, landed } = &mut *threads;
         let mut spares = lock(&self.spares);
-        let (mut recent, mut left_out, mut traced) = (Vec::new(), 0, Vec::new());
+        let (mut recent, mut left_out, mut traced) = (Vec::<Ended>::new(), 0, Vec::new());
         counts.retain(|shared| {
             // Asked before the swap: whoever is alone now cannot be joined any more.
             let thread_has_ended = Arc::strong_count(shared) == 1;
             let mut full = {
                 let mut accumulator = lock(&shared.accumulator);
                 shared.fold(&mut accumulator);
+                let recorded = accumulator.take_recorded();
+                let newest = KEPT.min(recorded as usize);
+                shared.ended.read_again(newest, |ended| recent.push(ended));
+                left_out += recorded - newest as u64;
                 std::mem::replace(&mut *accumulator, spares.pop().unwrap_or_default())
             };
             full.drain(*max_series, &mut take);
             self.capped.fetch_add(full.take_capped(), Ordering::Relaxed);
-            left_out += full.recent.take(&mut recent);
             full.traced.take(&mut traced);
             spares.push(full);
             if thread_has_ended {
@@ -233,6 +310,9 @@ impl Recorder {
             !thread_has_ended
         });
         spares.truncate(counts.len());
+        for ended in &mut recent {
+            ended.at_micros = clock.wall_micros(ended.at_micros);
+        }
         lock(&self.recent).add(recent, left_out);
         for traced in &mut traced {
             traced.at_micros = clock.wall_micros(traced.at_micros);
@@ -267,6 +347,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorder::accumulator::SeriesKey;
 
     fn recorder(apis: usize, max_series: usize) -> Recorder {
         Recorder::new((0..apis).map(|_| Arc::new(Labels::new(10))).collect(), max_series)
@@ -278,6 +359,15 @@ mod tests {
         count
     }
 
+    fn begin(recorder: &Recorder, api: u16) -> Watched {
+        recorder.begin(|_| Seen::of(SeriesKey { api, ..SeriesKey::SOME }))
+    }
+
+    fn end(watched: Watched) {
+        let now = watched.now();
+        watched.end(now, &Measurement::default());
+    }
+
     #[test]
     fn nothing_is_lost_between_threads_that_come_and_go_and_a_drain_in_the_middle() {
         let recorder = recorder(1, 100);
@@ -287,12 +377,7 @@ mod tests {
                 let threads = [(); 4].map(|()| {
                     scope.spawn(|| {
                         for _ in 0..1_000 {
-                            recorder.begin(0);
-                            recorder.subjects.record(
-                                SeriesKey::SOME,
-                                Instant::now(),
-                                &Measurement::default(),
-                            );
+                            end(begin(&recorder, 0));
                         }
                     })
                 });
@@ -311,33 +396,59 @@ mod tests {
     #[test]
     fn two_recorders_in_one_thread_do_not_mix() {
         let (one, other) = (recorder(1, 10), recorder(1, 10));
-        one.subjects.record(SeriesKey::SOME, Instant::now(), &Measurement::default());
-        other.subjects.record(SeriesKey::SOME, Instant::now(), &Measurement::default());
-        other.subjects.record(SeriesKey::SOME, Instant::now(), &Measurement::default());
+        for recorder in [&one, &other, &other] {
+            end(begin(recorder, 0));
+        }
         assert_eq!((drained(&one), drained(&other)), (1, 2));
     }
 
     #[test]
     fn what_begins_on_one_thread_may_end_on_another() {
         let recorder = recorder(2, 10);
-        let end = |api| {
-            recorder.subjects.record(
-                SeriesKey { api, ..SeriesKey::SOME },
-                Instant::now(),
-                &Measurement::default(),
-            );
-        };
-        std::thread::scope(|scope| {
-            scope.spawn(|| [0, 1, 1].map(|api| drop(recorder.begin(api)))).join().unwrap();
+        let [zero, one, another] = std::thread::scope(|scope| {
+            scope.spawn(|| [0, 1, 1].map(|api| begin(&recorder, api))).join().unwrap()
         });
         assert_eq!(recorder.in_flight(), [1, 2]);
         drained(&recorder);
         assert_eq!(recorder.in_flight(), [1, 2], "the thread that began them has gone");
-        end(1);
+        end(one);
         assert_eq!(recorder.in_flight(), [1, 1]);
-        end(0);
-        end(1);
+        end(zero);
+        end(another);
         assert_eq!(recorder.in_flight(), [0, 0]);
+        assert_eq!(drained(&recorder), 3);
+    }
+
+    #[test]
+    fn the_newest_are_kept_one_by_one_and_how_many_were_not_is_known() {
+        let recorder = recorder(1, 10);
+        let most = KEPT as u64;
+        for (ended, kept, left_out) in [(3, 3, 0), (most + 500, most + 3, 500), (0, most + 3, 500)] {
+            for _ in 0..ended {
+                end(begin(&recorder, 0));
+            }
+            assert_eq!(drained(&recorder), ended);
+            let recent = recorder.recent();
+            assert_eq!(recent.newest_first().count() as u64, kept);
+            assert_eq!(recent.left_out_since(0), left_out);
+        }
+    }
+
+    #[test]
+    fn what_a_thread_keeps_goes_with_it() {
+        let recorder = recorder(1, 10);
+        let (kept, counts) = std::thread::scope(|scope| {
+            let many = || {
+                let begun: Vec<_> = (0..2 * MAX_SPARES).map(|_| begin(&recorder, 0)).collect();
+                let counts = Arc::downgrade(&begun[0].0.counts);
+                begun.into_iter().for_each(end);
+                (counts.strong_count(), counts)
+            };
+            scope.spawn(many).join().unwrap()
+        });
+        assert_eq!(kept, MAX_SPARES + 2);
+        drained(&recorder);
+        assert_eq!(counts.strong_count(), 0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use lifesigns_model::verdict::Thresholds;
 
 use super::*;
 use crate::process::Lifesigns;
+use crate::record::Seen;
 use crate::settings::RouteGroup;
 
 const INCIDENT: &str = include_str!("../../tests/incident.txt");
@@ -52,7 +53,8 @@ fn play(clock_ahead: impl Fn(usize) -> SignedDuration) -> Vec<(u64, Light, Light
     let record = |status, failed_by, millis: u64| {
         let key = SeriesKey { api: 0, route, client: 0, status, policy: 0, method: 1, failed_by };
         let measured = Measurement { total_micros: millis * 1000, ..Measurement::default() };
-        process.recorder.subjects.record(key, began, &measured);
+        let watched = process.recorder.begin(|_| Seen::of(key));
+        watched.end(process.recorder.subjects.clock.read(began), &measured);
     };
     for (number, second) in seconds().iter().enumerate() {
         for request in 0..second.requests {

@@ -10,7 +10,8 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{Answered, End};
+use super::End;
+use crate::recorder::Watched;
 
 pin_project! {
     /// A request body whose bytes are counted.
@@ -59,23 +60,23 @@ pin_project! {
     pub struct ResponseBody<B: Body> {
         #[pin]
         inner: B,
-        answered: Option<Answered>,
+        watched: Option<Watched>,
     }
 
     impl<B: Body> PinnedDrop for ResponseBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(answered) = this.answered.take() {
+            if let Some(watched) = this.watched.take() {
                 let end = if this.inner.is_end_stream() { End::Complete } else { End::Dropped };
-                answered.end(end);
+                watched.body_ended(end);
             }
         }
     }
 }
 
 impl<B: Body> ResponseBody<B> {
-    pub(super) fn new(inner: B, answered: Option<Answered>) -> ResponseBody<B> {
-        ResponseBody { inner, answered }
+    pub(super) fn new(inner: B, watched: Option<Watched>) -> ResponseBody<B> {
+        ResponseBody { inner, watched }
     }
 }
 
@@ -93,17 +94,17 @@ impl<B: Body> Body for ResponseBody<B> {
             None => Some(End::Complete),
             Some(Err(_)) => Some(End::Broken),
             Some(Ok(frame)) => {
-                if let (Some(answered), Some(data)) = (this.answered.as_mut(), frame.data_ref()) {
-                    answered.response_bytes += data.remaining() as u64;
+                if let (Some(watched), Some(data)) = (this.watched.as_mut(), frame.data_ref()) {
+                    watched.seen_mut().response_bytes += data.remaining() as u64;
                 }
                 // Whoever knows from the length that this was the last frame may never poll again.
                 this.inner.is_end_stream().then_some(End::Complete)
             }
         };
         if let Some(end) = end
-            && let Some(answered) = this.answered.take()
+            && let Some(watched) = this.watched.take()
         {
-            answered.end(end);
+            watched.body_ended(end);
         }
         Poll::Ready(frame)
     }

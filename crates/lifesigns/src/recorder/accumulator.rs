@@ -6,11 +6,10 @@ use lifesigns_model::rollup::Rollup;
 use rustc_hash::FxHashMap;
 
 use super::labels::OTHER_ID;
-use super::recent::OfThread;
 use crate::exemplar::TracedOfThread;
 
 /// The labels of a series as numbers.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct SeriesKey {
     pub(crate) api: u16,
     pub(crate) route: u16,
@@ -19,6 +18,33 @@ pub(crate) struct SeriesKey {
     pub(crate) policy: u16,
     pub(crate) method: u8,
     pub(crate) failed_by: FailedBy,
+}
+
+/// The same in two words.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct PackedKey(pub(crate) u64, pub(crate) u64);
+
+impl From<SeriesKey> for PackedKey {
+    fn from(key: SeriesKey) -> PackedKey {
+        let SeriesKey { api, route, client, status, policy, method, failed_by } = key;
+        let [api, route, client, status, policy] = [api, route, client, status, policy].map(u64::from);
+        let labels = api | route << 16 | client << 32 | status << 48;
+        PackedKey(labels, policy | u64::from(method) << 16 | u64::from(failed_by.number()) << 24)
+    }
+}
+
+impl From<PackedKey> for SeriesKey {
+    fn from(PackedKey(labels, others): PackedKey) -> SeriesKey {
+        SeriesKey {
+            api: labels as u16,
+            route: (labels >> 16) as u16,
+            client: (labels >> 32) as u16,
+            status: (labels >> 48) as u16,
+            policy: others as u16,
+            method: (others >> 16) as u8,
+            failed_by: FailedBy::ALL[(others >> 24) as usize % FailedBy::ALL.len()],
+        }
+    }
 }
 
 #[cfg(test)]
@@ -37,19 +63,19 @@ impl SeriesKey {
 /// Counts by series, for one thread. Flat slots; a slot holds one minute, and what it held before goes to `past`.
 #[derive(Debug, Default)]
 pub(crate) struct Accumulator {
-    slot_of: FxHashMap<SeriesKey, u32>,
+    slot_of: FxHashMap<PackedKey, u32>,
     slots: Vec<Slot>,
     past: Vec<Drained>,
     capped: u64,
-    /// The last exchanges one by one.
-    pub(crate) recent: OfThread,
+    /// Exchanges that were counted.
+    recorded: u64,
     /// Some of those whose traces are kept.
     pub(crate) traced: TracedOfThread,
 }
 
 #[derive(Debug)]
 struct Slot {
-    key: SeriesKey,
+    key: PackedKey,
     minute: Minute,
     rollup: Rollup,
 }
@@ -66,7 +92,7 @@ impl Accumulator {
     /// Counts one exchange. With `max_series` series known, an unknown one loses its route and client.
     pub(crate) fn record(
         &mut self,
-        key: SeriesKey,
+        key: PackedKey,
         minute: Minute,
         measured: &Measurement,
         max_series: usize,
@@ -79,11 +105,12 @@ impl Accumulator {
         if slot.minute != minute {
             if slot.rollup.count() > 0 {
                 let rollup = std::mem::take(&mut slot.rollup);
-                self.past.push(Drained { key: slot.key, minute: slot.minute, rollup });
+                self.past.push(Drained { key: slot.key.into(), minute: slot.minute, rollup });
             }
             slot.minute = minute;
         }
         slot.rollup.record(measured);
+        self.recorded += 1;
     }
 
     /// Hands over everything counted, and keeps the slots for the next round; when they are many, only those that
@@ -97,7 +124,7 @@ impl Accumulator {
         for slot in &mut self.slots {
             if slot.rollup.count() > 0 {
                 let rollup = std::mem::take(&mut slot.rollup);
-                take(Drained { key: slot.key, minute: slot.minute, rollup });
+                take(Drained { key: slot.key.into(), minute: slot.minute, rollup });
             }
         }
     }
@@ -107,12 +134,18 @@ impl Accumulator {
         std::mem::take(&mut self.capped)
     }
 
-    fn slot_for_new(&mut self, key: SeriesKey, minute: Minute, max_series: usize) -> usize {
+    /// How many exchanges were counted since this was last asked.
+    pub(crate) fn take_recorded(&mut self) -> u64 {
+        std::mem::take(&mut self.recorded)
+    }
+
+    #[cold]
+    fn slot_for_new(&mut self, key: PackedKey, minute: Minute, max_series: usize) -> usize {
         let key = if self.slots.len() < max_series {
             key
         } else {
             self.capped += 1;
-            SeriesKey { route: OTHER_ID, client: OTHER_ID, ..key }
+            SeriesKey { route: OTHER_ID, client: OTHER_ID, ..key.into() }.into()
         };
         let next = self.slots.len() as u32;
         let slot = *self.slot_of.entry(key).or_insert(next);
@@ -125,10 +158,12 @@ impl Accumulator {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn key(route: u16, status: u16) -> SeriesKey {
-        SeriesKey { route, status, ..SeriesKey::SOME }
+    fn key(route: u16, status: u16) -> PackedKey {
+        SeriesKey { route, status, ..SeriesKey::SOME }.into()
     }
 
     fn drained(accumulator: &mut Accumulator) -> Vec<(u16, i64, u64)> {
@@ -173,5 +208,14 @@ mod tests {
             assert_eq!(drained(&mut accumulator), []);
         }
         assert_eq!(accumulator.take_capped(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_comes_out_as_it_went_in(labels in any::<[u16; 5]>(), method in any::<u8>(), by in 0..4_usize) {
+            let [api, route, client, status, policy] = labels;
+            let key = SeriesKey { api, route, client, status, policy, method, failed_by: FailedBy::ALL[by] };
+            prop_assert_eq!(SeriesKey::from(PackedKey::from(key)), key);
+        }
     }
 }

@@ -7,37 +7,6 @@ use super::ring::Ended;
 /// How many are kept, the newest of all threads.
 pub(crate) const KEPT: usize = 10_000;
 
-/// Of those that end in one thread between two ticks, so many are kept, the newest.
-const KEPT_OF_A_THREAD: usize = 1000;
-
-/// The last exchanges of one thread since the last tick.
-#[derive(Debug, Default)]
-pub(crate) struct OfThread {
-    /// A ring once it is full.
-    kept: Vec<Ended>,
-    oldest: usize,
-    left_out: u64,
-}
-
-impl OfThread {
-    pub(crate) fn add(&mut self, ended: Ended) {
-        if self.kept.len() < KEPT_OF_A_THREAD {
-            self.kept.push(ended);
-            return;
-        }
-        self.kept[self.oldest] = ended;
-        self.oldest = (self.oldest + 1) % KEPT_OF_A_THREAD;
-        self.left_out += 1;
-    }
-
-    /// Moves them to the others; returns how many were left out.
-    pub(crate) fn take(&mut self, others: &mut Vec<Ended>) -> u64 {
-        others.append(&mut self.kept);
-        self.oldest = 0;
-        std::mem::take(&mut self.left_out)
-    }
-}
-
 /// The last exchanges of a process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recent {
@@ -47,7 +16,7 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    /// Adds what the threads had kept until a tick.
+    /// Adds what the threads had kept until a tick, and of how many they had not.
     pub(crate) fn add(&mut self, mut new: Vec<Ended>, left_out: u64) {
         new.sort_by_key(|ended| ended.at_micros);
         if let Some(last) = new.last().filter(|_| left_out > 0) {
@@ -79,7 +48,7 @@ mod tests {
     use crate::recorder::accumulator::SeriesKey;
 
     fn ended(at_micros: i64) -> Ended {
-        Ended { key: SeriesKey::SOME, at_micros, measured: Measurement::default() }
+        Ended { key: SeriesKey::SOME.into(), at_micros, measured: Measurement::default() }
     }
 
     fn times(recent: &Recent) -> Vec<i64> {
@@ -87,20 +56,12 @@ mod tests {
     }
 
     #[test]
-    fn threads_keep_their_newest_and_say_how_many_they_left_out() {
-        let most = KEPT_OF_A_THREAD as i64;
-        let (mut busy, mut calm) = (OfThread::default(), OfThread::default());
-        (0..most + 5).for_each(|at| busy.add(ended(at)));
-        calm.add(ended(7));
+    fn what_threads_kept_is_put_in_order_and_what_they_left_out_is_known() {
         let mut recent = Recent::default();
-        let mut new = Vec::new();
-        let left_out = busy.take(&mut new) + calm.take(&mut new);
-        recent.add(new, left_out);
-        assert_eq!(times(&recent)[..3], [most + 4, most + 3, most + 2]);
-        assert_eq!(times(&recent)[most as usize - 3..], [7, 7, 6, 5], "of both, by time");
-        assert_eq!((recent.left_out_since(0), recent.left_out_since(most + 5)), (5, 0));
-        let mut none = Vec::new();
-        assert_eq!((busy.take(&mut none), none.len()), (0, 0));
+        recent.add([3, 5, 9, 4, 7].map(ended).into(), 5);
+        recent.add(vec![ended(10)], 0);
+        assert_eq!(times(&recent), [10, 9, 7, 5, 4, 3]);
+        assert_eq!((recent.left_out_since(0), recent.left_out_since(10)), (5, 0));
     }
 
     #[test]

@@ -1,22 +1,26 @@
-//! Exchanges that one thread has seen end and nobody has counted yet.
+//! The last exchanges that one thread has seen end.
 //!
 //! The thread writes, whoever counts reads. Neither waits for the other: what is written becomes visible by moving
-//! the head, what has been read makes room by moving the tail.
+//! the head, what has been read makes room by moving the tail. What was read stays for a while and can be read again.
 
 use std::array;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use lifesigns_model::exchange::{FailedBy, Measurement};
+use lifesigns_model::exchange::Measurement;
 
-use super::accumulator::SeriesKey;
+use super::accumulator::PackedKey;
 
+/// Exchanges that wait to be read at most.
+const UNREAD: usize = 64;
 /// Exchanges that find room. A power of two, so that the numbers of their places follow each other for ever.
-const ROOM: usize = 64;
+const ROOM: usize = 1024;
+/// So many that have been read can be read again.
+pub(crate) const KEPT: usize = ROOM - UNREAD;
 
 /// One exchange that has ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Ended {
-    pub(crate) key: SeriesKey,
+    pub(crate) key: PackedKey,
     /// When, in microseconds; by whose clock is for those who read and write it to know.
     pub(crate) at_micros: i64,
     pub(crate) measured: Measurement,
@@ -46,7 +50,7 @@ impl Ring {
     pub(crate) fn push(&self, ended: &Ended) -> bool {
         let head = self.head.load(Ordering::Relaxed);
         // What was read in this place is behind us once its reader has moved the tail.
-        if head.wrapping_sub(self.tail.load(Ordering::Acquire)) == ROOM {
+        if head.wrapping_sub(self.tail.load(Ordering::Acquire)) == UNREAD {
             return false;
         }
         for (place, word) in self.places[head % ROOM].iter().zip(to_words(ended)) {
@@ -57,24 +61,34 @@ impl Ring {
     }
 
     /// Reads all that were written before.
-    pub(crate) fn drain(&self, mut take: impl FnMut(Ended)) {
+    pub(crate) fn drain(&self, take: impl FnMut(Ended)) {
         let head = self.head.load(Ordering::Acquire);
-        let mut tail = self.tail.load(Ordering::Relaxed);
-        while tail != head {
-            take(from_words(self.places[tail % ROOM].each_ref().map(|word| word.load(Ordering::Relaxed))));
-            tail = tail.wrapping_add(1);
-            self.tail.store(tail, Ordering::Release);
+        self.read(self.tail.load(Ordering::Relaxed), head, take);
+        self.tail.store(head, Ordering::Release);
+    }
+
+    /// Reads those again that were read last: so many of them, [`KEPT`] at most.
+    ///
+    /// Whoever calls this has to be the one who drains, so that nothing is written in their places.
+    pub(crate) fn read_again(&self, count: usize, take: impl FnMut(Ended)) {
+        let tail = self.tail.load(Ordering::Relaxed);
+        self.read(tail.wrapping_sub(count.min(KEPT)), tail, take);
+    }
+
+    fn read(&self, from: usize, to: usize, mut take: impl FnMut(Ended)) {
+        let mut next = from;
+        while next != to {
+            take(from_words(self.places[next % ROOM].each_ref().map(|word| word.load(Ordering::Relaxed))));
+            next = next.wrapping_add(1);
         }
     }
 }
 
 fn to_words(ended: &Ended) -> [u64; 7] {
-    let Ended { key, at_micros, measured } = ended;
-    let labels = [key.api, key.route, key.client, key.status];
-    let [a, b, c, d] = labels.map(u64::from);
+    let Ended { key: PackedKey(labels, others), at_micros, measured } = ended;
     [
-        a | b << 16 | c << 32 | d << 48,
-        u64::from(key.policy) | u64::from(key.method) << 16 | u64::from(key.failed_by.number()) << 24,
+        *labels,
+        *others,
         *at_micros as u64,
         measured.total_micros,
         measured.first_byte_micros,
@@ -85,23 +99,12 @@ fn to_words(ended: &Ended) -> [u64; 7] {
 
 fn from_words(words: [u64; 7]) -> Ended {
     let [labels, others, at, total_micros, first_byte_micros, request_bytes, response_bytes] = words;
-    let key = SeriesKey {
-        api: labels as u16,
-        route: (labels >> 16) as u16,
-        client: (labels >> 32) as u16,
-        status: (labels >> 48) as u16,
-        policy: others as u16,
-        method: (others >> 16) as u8,
-        failed_by: FailedBy::ALL[(others >> 24) as usize % FailedBy::ALL.len()],
-    };
     let measured = Measurement { total_micros, first_byte_micros, request_bytes, response_bytes };
-    Ended { key, at_micros: at as i64, measured }
+    Ended { key: PackedKey(labels, others), at_micros: at as i64, measured }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn ended(number: u64) -> Ended {
@@ -111,7 +114,7 @@ mod tests {
             request_bytes: number << 1,
             response_bytes: u64::MAX,
         };
-        Ended { key: SeriesKey::SOME, at_micros: -(number as i64), measured }
+        Ended { key: PackedKey(number, !number), at_micros: -(number as i64), measured }
     }
 
     #[test]
@@ -119,10 +122,13 @@ mod tests {
         let ring = Ring::default();
         for round in 0..3 {
             let taken = (0..100).take_while(|number| ring.push(&ended(round * 100 + number))).count();
-            assert_eq!(taken, ROOM);
+            assert_eq!(taken, UNREAD);
             let mut read = Vec::new();
             ring.drain(|ended| read.push(ended));
-            assert_eq!(read, (0..ROOM as u64).map(|number| ended(round * 100 + number)).collect::<Vec<_>>());
+            assert_eq!(
+                read,
+                (0..UNREAD as u64).map(|number| ended(round * 100 + number)).collect::<Vec<_>>()
+            );
         }
     }
 
@@ -148,17 +154,23 @@ mod tests {
         });
     }
 
-    proptest! {
-        #[test]
-        fn an_exchange_comes_out_as_it_went_in(
-            labels in any::<[u16; 5]>(), method in any::<u8>(), by in 0..4_usize, at in any::<i64>(), all in any::<[u64; 4]>(),
-        ) {
-            let [api, route, client, status, policy] = labels;
-            let key = SeriesKey { api, route, client, status, policy, method, failed_by: FailedBy::ALL[by] };
-            let [total_micros, first_byte_micros, request_bytes, response_bytes] = all;
-            let measured = Measurement { total_micros, first_byte_micros, request_bytes, response_bytes };
-            let ended = Ended { key, at_micros: at, measured };
-            prop_assert_eq!(from_words(to_words(&ended)), ended);
+    #[test]
+    fn what_was_read_can_be_read_again_while_others_are_written() {
+        let ring = Ring::default();
+        for number in 0..ROOM as u64 * 2 {
+            assert!(ring.push(&ended(number)));
+            ring.drain(|_| ());
         }
+        let first = ROOM as u64 * 2 - KEPT as u64;
+        for more in 0..UNREAD as u64 {
+            assert!(ring.push(&ended(1_000_000 + more)));
+            let mut read = Vec::new();
+            ring.read_again(ROOM * 2, |ended| read.push(ended));
+            assert_eq!(read, (first..ROOM as u64 * 2).map(ended).collect::<Vec<_>>());
+        }
+        let mut read = Vec::new();
+        ring.drain(|_| ());
+        ring.read_again(3, |ended| read.push(ended));
+        assert_eq!(read, [61, 62, 63].map(|more| ended(1_000_000 + more)));
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Answer {
         let mut rows = Vec::new();
         let recent = process.recorder.recent();
         for ended in recent.newest_first() {
-            let series = known.entry(ended.key).or_insert_with(|| series_of(process, ended.key));
+            let series = known.entry(ended.key).or_insert_with(|| series_of(process, ended.key.into()));
             if events.filter.matches(series) {
                 rows.push(ended);
             }

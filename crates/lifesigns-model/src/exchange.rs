@@ -72,7 +72,8 @@ impl fmt::Display for FailedBy {
 pub struct Measurement {
     /// From the end of the request's head to the end of the response, in microseconds.
     pub total_micros: u64,
-    /// From the end of the request's head to the response's head, in microseconds.
+    /// From the end of the request's head to the response's head, in microseconds. The total time where all of the
+    /// body was there with the head.
     pub first_byte_micros: u64,
     /// Bytes of the request's body.
     pub request_bytes: u64,

@@ -3,6 +3,7 @@
 //! Half a second and not a whole one, so that even with the store's commit after it nothing that ended more than
 //! a second ago is lost when the process is killed.
 
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -108,10 +109,11 @@ impl Collected {
             if process.store.is_none() {
                 return;
             }
-            if self.pending.len() < MAX_PENDING_ROWS || self.pending.contains_key(&(key, drained.minute)) {
-                self.pending.entry((key, drained.minute)).or_default().merge(&drained.rollup);
-            } else {
-                self.dropped_exchanges += drained.rollup.count();
+            let has_room = self.pending.len() < MAX_PENDING_ROWS;
+            match self.pending.entry((key, drained.minute)) {
+                Entry::Occupied(mut sum) => sum.get_mut().merge(&drained.rollup),
+                Entry::Vacant(place) if has_room => _ = place.insert(drained.rollup),
+                Entry::Vacant(_) => self.dropped_exchanges += drained.rollup.count(),
             }
         });
         totals.keep(&traced);

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU128;
 
-use http::HeaderMap;
+use http::HeaderValue;
 use jiff::Timestamp;
 
 use crate::recorder::accumulator::SeriesKey;
@@ -22,15 +22,13 @@ pub struct Exemplar {
     pub ended: Timestamp,
 }
 
-/// The trace that a request belongs to, if its caller says that it is recorded (the flag `sampled`). One that cannot
+/// The trace that a `traceparent` names, if the caller says that it is recorded (the flag `sampled`). One that cannot
 /// be looked up would be of no use.
-pub(crate) fn sampled_trace(headers: &HeaderMap) -> Option<NonZeroU128> {
-    let mut values = headers.get_all("traceparent").iter();
-    let value = values.next()?.to_str().ok().filter(|value| is_trace_parent(value))?;
+pub(crate) fn sampled_trace(trace_parent: &HeaderValue) -> Option<NonZeroU128> {
+    let value = trace_parent.to_str().ok().filter(|value| is_trace_parent(value))?;
     let flags = u8::from_str_radix(value.get(53..55)?, 16).ok()?;
-    let is_sampled = flags & 1 == 1 && values.next().is_none();
     let trace = u128::from_str_radix(value.get(3..35)?, 16).ok()?;
-    NonZeroU128::new(trace).filter(|_| is_sampled)
+    NonZeroU128::new(trace).filter(|_| flags & 1 == 1)
 }
 
 /// An exchange with a trace that has ended.
@@ -73,23 +71,19 @@ mod tests {
     #[test]
     fn only_a_trace_that_is_recorded_is_named() {
         const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
-        let check = |values: &[&str], expected: Option<u128>| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append("traceparent", value.parse().unwrap());
-            }
-            assert_eq!(sampled_trace(&headers).map(NonZeroU128::get), expected, "{values:?}");
+        let check = |value: &str, expected: Option<u128>| {
+            let header = HeaderValue::from_str(value).unwrap();
+            assert_eq!(sampled_trace(&header).map(NonZeroU128::get), expected, "{value}");
         };
         let sampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        check(&[sampled], Some(TRACE));
-        check(&["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff"], Some(TRACE));
-        check(&["cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"], Some(TRACE));
-        check(&["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"], None);
-        check(&["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02"], None);
-        check(&["00-00000000000000000000000000000000-00f067aa0ba902b7-01"], None);
-        check(&[sampled, sampled], None);
-        check(&["nonsense"], None);
-        check(&[], None);
+        check(sampled, Some(TRACE));
+        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff", Some(TRACE));
+        check("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more", Some(TRACE));
+        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", None);
+        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02", None);
+        check("00-00000000000000000000000000000000-00f067aa0ba902b7-01", None);
+        check("nonsense", None);
+        check("", None);
     }
 
     #[test]

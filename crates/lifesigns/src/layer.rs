@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use crate::process::{Api, Lifesigns};
 use crate::record::{Exchange, RequestBody, ResponseBody};
-use crate::resources::{self, Caller, normalize_path, prepared};
+use crate::resources::{self, Caller, Resource, normalize_path, prepared};
 use crate::settings::Listener;
 
 impl Lifesigns {
@@ -77,9 +77,7 @@ where
 
     fn call(&mut self, request: Request<Q>) -> ServiceFuture<S::Future> {
         let path = normalize_path(request.uri().path());
-        let resource = self.api.resource(&path, Listener::Public);
-        if let Some(resource) = resource.or_else(|| self.api.process.shared_resource(&path, Listener::Public))
-        {
+        if let Some(resource) = Resource::find(self.api.state(), &path, Listener::Public) {
             let caller = caller(&request, Listener::Public);
             drop(path);
             if !resource.kind().may_take_time() {
@@ -165,11 +163,11 @@ where
                     Ok(response) => {
                         let status = response.status();
                         let failed_by = FailedBy::of_status(status.as_u16());
-                        let length = response.headers().get(CONTENT_LENGTH);
-                        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+                        let said_length =
+                            || response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+                        let length = response.body().size_hint().exact().or_else(said_length);
                         Poll::Ready(Ok(response.map(|body| match exchange {
                             Some(exchange) => {
-                                let length = length.or(body.size_hint().exact());
                                 let body = exchange.answer_of_length(status, failed_by, length, body);
                                 ServiceBody::Recorded { body }
                             }

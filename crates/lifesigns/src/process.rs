@@ -192,7 +192,8 @@ impl Process {
 
     /// As [`Lifesigns::shared_resource`].
     pub(crate) fn shared_resource(&self, normalized_path: &str, listener: Listener) -> Option<Resource> {
-        Resource::find(&self.apis[self.own], normalized_path, listener, true)
+        Resource::find(&self.apis[self.own], normalized_path, listener)
+            .filter(|resource| resource.kind().is_shared())
     }
 
     /// One tick, by the collector or by someone who wants figures that are right up to now.
@@ -506,7 +507,8 @@ impl Api {
     /// The resource of this API at a path, if there is one. The path is relative to the API's base and as
     /// [`crate::resources::normalize_path`] leaves it.
     pub fn resource(&self, normalized_path: &str, listener: Listener) -> Option<Resource> {
-        Resource::find(self.state(), normalized_path, listener, false)
+        Resource::find(self.state(), normalized_path, listener)
+            .filter(|resource| !resource.kind().is_shared())
     }
 
     /// Says where the API stands in front of its callers, so that `/openapi.json` can tell. For gateways; an API may

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body;
 use lifesigns_model::exchange::{CLIENT_CLOSED_REQUEST, FailedBy, Measurement};
 use lifesigns_model::route::template_of;
@@ -25,6 +25,9 @@ use crate::recorder::{Watched, method_number};
 
 /// Longest name of a client app; longer ones are counted under `_other_`.
 const MAX_CLIENT_BYTES: usize = 64;
+
+/// Of the W3C trace context.
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// An exchange that has no answer yet. Dropped in this state it is counted as one that its client gave up.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ pub(crate) struct Seen {
     request_bytes: Option<Arc<AtomicU64>>,
     /// The trace that it belongs to, where that is recorded.
     trace_id: Option<Box<NonZeroU128>>,
-    /// Until the answer's head, once there is one.
+    /// Until the answer's head was on its way, where its body was not over at once.
     first_byte_micros: Option<u64>,
     /// Length of the answer's body, where it is known.
     length: Option<u64>,
@@ -60,9 +63,10 @@ impl Seen {
 
 impl Exchange {
     pub(crate) fn begin(api: &Api, method: &Method, headers: &HeaderMap, started: Instant) -> Exchange {
+        let said = Said::by(headers, &api.state().settings.client_id_headers);
         let key = SeriesKey {
             api: api.index as u16,
-            client: client_number(api.state(), headers),
+            client: client_number(api.state(), said.client),
             method: method_number(method),
             ..SeriesKey::default()
         };
@@ -70,7 +74,7 @@ impl Exchange {
             key,
             started: subjects.clock.read(started),
             is_head: method == Method::HEAD,
-            trace_id: sampled_trace(headers).map(Box::new),
+            trace_id: said.trace_parent.and_then(sampled_trace).map(Box::new),
             ..Seen::default()
         });
         Exchange { watched: Some(watched) }
@@ -131,12 +135,10 @@ impl Exchange {
         body: B,
     ) -> ResponseBody<B> {
         if let Some(watched) = &mut self.watched {
-            let head = watched.now();
             let seen = watched.seen_mut();
             let has_no_body = seen.is_head
                 || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
                 || status.is_informational();
-            seen.first_byte_micros = Some(head.micros_since(seen.started));
             seen.key.status = status.as_u16();
             seen.key.failed_by = failed_by;
             seen.length = if has_no_body { Some(0) } else { length };
@@ -210,6 +212,15 @@ impl Watched {
         self.end(ended, &measured);
     }
 
+    /// Notes that the head of the answer is on its way: its body has been asked for and goes on.
+    fn body_goes_on(&mut self) {
+        if self.seen().first_byte_micros.is_none() {
+            let now = self.now();
+            let seen = self.seen_mut();
+            seen.first_byte_micros = Some(now.micros_since(seen.started));
+        }
+    }
+
     fn routes(&self) -> &Labels {
         &self.subjects().routes[usize::from(self.seen().key.api)]
     }
@@ -219,13 +230,62 @@ impl Watched {
     }
 }
 
-fn client_number(state: &ApiState, headers: &HeaderMap) -> u16 {
-    let Some(name) = state.settings.client_id_headers.iter().find_map(|header| headers.get(header)) else {
-        return NOT_APPLICABLE_ID;
-    };
+/// What the head of a request says of who sent it.
+#[derive(Debug, Default)]
+struct Said<'a> {
+    client: Option<&'a HeaderValue>,
+    /// None where there are several.
+    trace_parent: Option<&'a HeaderValue>,
+}
+
+impl<'a> Said<'a> {
+    /// In one pass: to look for each of a few names takes longer, because the map hashes them.
+    fn by(headers: &'a HeaderMap, client_id_headers: &[HeaderName]) -> Said<'a> {
+        let (mut client, mut trace_parents, mut trace_parent) = (None, 0, None);
+        let mut rank = client_id_headers.len();
+        for (name, value) in headers {
+            if let Some(found) = client_id_headers[..rank].iter().position(|wanted| wanted == name) {
+                (client, rank) = (Some(value), found);
+            }
+            if *name == TRACE_PARENT {
+                trace_parents += 1;
+                trace_parent = Some(value);
+            }
+        }
+        Said { client, trace_parent: trace_parent.filter(|_| trace_parents == 1) }
+    }
+}
+
+fn client_number(state: &ApiState, name: Option<&HeaderValue>) -> u16 {
+    let Some(name) = name else { return NOT_APPLICABLE_ID };
     match name.to_str() {
         Ok("") => NOT_APPLICABLE_ID,
         Ok(name) if name.len() <= MAX_CLIENT_BYTES => state.clients.id(name),
         _ => state.clients.other(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_names_that_is_there_is_the_client_and_two_traces_are_none() {
+        let wanted = ["x-client-id", "client_id"].map(HeaderName::from_static);
+        let check = |fields: &[(&'static str, &'static str)], client: Option<&str>, trace: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            let said = Said::by(&headers, &wanted);
+            let text = |value: Option<&HeaderValue>| value.map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!((text(said.client).as_deref(), text(said.trace_parent).as_deref()), (client, trace));
+        };
+        check(&[], None, None);
+        check(&[("host", "a"), ("client_id", "b")], Some("b"), None);
+        check(&[("client_id", "b"), ("traceparent", "t"), ("x-client-id", "a")], Some("a"), Some("t"));
+        check(&[("x-client-id", "a"), ("client_id", "b")], Some("a"), None);
+        check(&[("x-client-id", "a"), ("x-client-id", "c")], Some("a"), None);
+        check(&[("traceparent", "t"), ("x-client-id", ""), ("traceparent", "t")], Some(""), None);
     }
 }

@@ -88,10 +88,9 @@ impl Resource {
         self.kind
     }
 
-    pub(crate) fn find(api: &ApiState, path: &str, listener: Listener, shared: bool) -> Option<Resource> {
+    pub(crate) fn find(api: &ApiState, path: &str, listener: Listener) -> Option<Resource> {
         let resource = find_by_path(api, path)?;
-        let settings = api.settings.resource(resource.kind);
-        (resource.kind.is_shared() == shared && settings.exposure.covers(listener)).then_some(resource)
+        api.settings.resource(resource.kind).exposure.covers(listener).then_some(resource)
     }
 }
 

@@ -87,12 +87,17 @@ pub(crate) struct Window {
     cells: VecDeque<Cell>,
 }
 
-/// What was drained in one tick, or in several that came close together.
+/// What was drained in one tick, or in several that came close together. Its latencies are encoded: there are many
+/// cells, and a live histogram takes several times as much memory.
 #[derive(Debug)]
 struct Cell {
     began: Duration,
     ended: Duration,
-    tick: Tick,
+    exchanges: u64,
+    buckets: Box<[u8]>,
+    sum_micros: u64,
+    max_micros: u64,
+    failures: FxHashMap<u16, u64>,
 }
 
 /// What was drained in one tick.
@@ -105,13 +110,33 @@ pub(crate) struct Tick {
     pub(crate) failures: FxHashMap<u16, u64>,
 }
 
-impl Tick {
-    fn merge(&mut self, other: Tick) {
-        self.exchanges += other.exchanges;
-        self.latency.merge(&other.latency);
-        for (route, count) in other.failures {
-            *self.failures.entry(route).or_default() += count;
+impl Cell {
+    fn new(began: Duration, ended: Duration, tick: Tick) -> Cell {
+        let Tick { exchanges, latency, failures } = tick;
+        Cell {
+            began,
+            ended,
+            exchanges,
+            buckets: latency.encode_buckets().into(),
+            sum_micros: latency.sum_micros(),
+            max_micros: latency.max_micros(),
+            failures,
         }
+    }
+
+    fn add_latency_to(&self, latency: &mut Histogram) {
+        // What was encoded here can be read.
+        let _ = latency.merge_encoded(&self.buckets, self.sum_micros, self.max_micros);
+    }
+
+    /// This with one that came later.
+    fn with(&self, ended: Duration, mut tick: Tick) -> Cell {
+        tick.exchanges += self.exchanges;
+        self.add_latency_to(&mut tick.latency);
+        for (route, count) in &self.failures {
+            *tick.failures.entry(*route).or_default() += count;
+        }
+        Cell::new(self.began, ended, tick)
     }
 }
 
@@ -134,10 +159,9 @@ impl Window {
         }
         match self.cells.back_mut() {
             Some(cell) if elapsed.saturating_sub(cell.began) < self.width / MAX_CELLS => {
-                cell.ended = elapsed;
-                cell.tick.merge(tick);
+                *cell = cell.with(elapsed, tick);
             }
-            _ => self.cells.push_back(Cell { began: elapsed, ended: elapsed, tick }),
+            _ => self.cells.push_back(Cell::new(elapsed, elapsed, tick)),
         }
     }
 
@@ -146,9 +170,9 @@ impl Window {
         let mut latency = Histogram::default();
         let (mut exchanges, mut failures) = (0, 0);
         for cell in &self.cells {
-            latency.merge(&cell.tick.latency);
-            exchanges += cell.tick.exchanges;
-            failures += cell.tick.failures.values().sum::<u64>();
+            cell.add_latency_to(&mut latency);
+            exchanges += cell.exchanges;
+            failures += cell.failures.values().sum::<u64>();
         }
         let latency_ms = latency.percentile_micros(self.percentile).map(|micros| micros / 1000.0);
         Traffic { exchanges, failures, latency_ms }
@@ -157,7 +181,7 @@ impl Window {
     /// Routes with failures in the window, most failures first, at most `limit`.
     pub(crate) fn failing_routes(&self, limit: usize, name: impl Fn(u16) -> Arc<str>) -> Vec<Arc<str>> {
         let mut failures: FxHashMap<u16, u64> = FxHashMap::default();
-        for (route, count) in self.cells.iter().flat_map(|cell| &cell.tick.failures) {
+        for (route, count) in self.cells.iter().flat_map(|cell| &cell.failures) {
             *failures.entry(*route).or_default() += count;
         }
         let mut routes: Vec<(u16, u64)> = failures.into_iter().collect();

@@ -89,24 +89,32 @@ impl<B: Body> Body for ResponseBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let frame = ready!(this.inner.as_mut().poll_frame(context));
-        let end = match &frame {
-            None => Some(End::Complete),
-            Some(Err(_)) => Some(End::Broken),
-            Some(Ok(frame)) => {
+        let polled = this.inner.as_mut().poll_frame(context);
+        let end = match &polled {
+            Poll::Ready(None) => Some(End::Complete),
+            Poll::Ready(Some(Err(_))) => Some(End::Broken),
+            Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(watched), Some(data)) = (this.watched.as_mut(), frame.data_ref()) {
                     watched.seen_mut().response_bytes += data.remaining() as u64;
                 }
                 // Whoever knows from the length that this was the last frame may never poll again.
                 this.inner.is_end_stream().then_some(End::Complete)
             }
+            Poll::Pending => None,
         };
-        if let Some(end) = end
-            && let Some(watched) = this.watched.take()
-        {
-            watched.body_ended(end);
+        match end {
+            Some(end) => {
+                if let Some(watched) = this.watched.take() {
+                    watched.body_ended(end);
+                }
+            }
+            None => {
+                if let Some(watched) = this.watched.as_mut() {
+                    watched.body_goes_on();
+                }
+            }
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

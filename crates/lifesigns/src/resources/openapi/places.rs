@@ -80,8 +80,7 @@ impl Map<'_> {
 
     /// Whether no resource of this API, and none of all of them, stands at a path.
     fn is_free(&self, index: usize, path: &str) -> bool {
-        let find = |shared| Resource::find(self.state(index), path, self.listener, shared);
-        find(false).is_none() && find(true).is_none()
+        Resource::find(self.state(index), path, self.listener).is_none()
     }
 
     fn add_own(&self, places: &mut Vec<Place>, index: usize, base: &str, reaches: impl Fn(&str) -> bool) {
@@ -96,7 +95,8 @@ impl Map<'_> {
         let reaches = |full: &str| match self.owner(full) {
             Some((index, mount)) if self.listener == Listener::Public => {
                 let relative = mount.relative(full).unwrap_or("/");
-                Resource::find(self.state(index), relative, self.listener, false).is_none()
+                let found = Resource::find(self.state(index), relative, self.listener);
+                found.is_none_or(|resource| resource.kind().is_shared())
             }
             _ => true,
         };

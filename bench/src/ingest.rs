@@ -21,7 +21,7 @@ use http_body_util::Empty;
 use lifesigns::{ApiOptions, Exchange, FailedBy, Lifesigns};
 use lifesigns_model::{
     bucket::{Minute, MinuteRange},
-    store::{Filter, RollupStore, Selection},
+    store::{Figures, Filter, RollupStore, Selection},
 };
 use lifesigns_store::{Options as StoreOptions, SqliteStore};
 
@@ -179,7 +179,7 @@ fn stored(store: &SqliteStore) -> Outcome<u64> {
         range: MinuteRange::new(Minute::new(i64::MIN), Minute::new(i64::MAX)),
         group_by: Vec::new(),
         filter: Filter::everything(),
-        percentiles: false,
+        figures: Figures::Counts,
         max_groups: 1,
     })?;
     Ok(selected.groups.first().map_or(0, |group| group.count))

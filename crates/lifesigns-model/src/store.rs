@@ -128,12 +128,23 @@ pub struct Selection {
     pub group_by: Vec<GroupBy>,
     /// Which series.
     pub filter: Filter,
-    /// Whether latency buckets are wanted. Without them a store may leave the percentiles of the groups empty;
-    /// count, sum and maximum are always right.
-    pub percentiles: bool,
+    /// What is wanted of each group.
+    pub figures: Figures,
     /// The most groups that the answer may have; a selection that makes more is refused. Sums are held in memory
     /// for each of them: about 400 bytes, with latency buckets 2 to 20 KB.
     pub max_groups: usize,
+}
+
+/// What is wanted of a group: each has what is before it, too. A store may leave the rest empty, since it takes time to
+/// read.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Figures {
+    /// How many exchanges there were.
+    Counts,
+    /// The sums, and the longest time.
+    Sums,
+    /// Latency buckets.
+    Percentiles,
 }
 
 /// One part of a group's key.
@@ -174,7 +185,7 @@ pub struct Group {
     pub key: Vec<GroupKey>,
     /// Number of exchanges.
     pub count: u64,
-    /// Their sums. Its histogram has no buckets when the selection wanted no percentiles.
+    /// As much of the rest as the selection wanted.
     pub rollup: Rollup,
 }
 
@@ -450,7 +461,7 @@ mod tests {
             range: MinuteRange::new(Minute::new(0), Minute::new(9)),
             group_by: vec![GroupBy::Dimension(Dimension::Api)],
             filter: Filter::everything(),
-            percentiles: false,
+            figures: Figures::Counts,
             max_groups: 2,
         };
         let mut grouping = Grouping::new(&selection);

@@ -14,8 +14,8 @@ use lifesigns_model::query::MAX_GROUPS;
 use lifesigns_model::rollup::Rollup;
 use lifesigns_model::series::{Dimension, NOT_APPLICABLE, Series};
 use lifesigns_model::store::{
-    AnyOf, Bounded, Condition, Effort, Filter, Group, GroupBy, GroupKey, KeptNote, MAX_NOTE_BYTES, Note,
-    Retention, RollupRow, RollupStore, Selected, Selection,
+    AnyOf, Bounded, Condition, Effort, Figures, Filter, Group, GroupBy, GroupKey, KeptNote, MAX_NOTE_BYTES,
+    Note, Retention, RollupRow, RollupStore, Selected, Selection,
 };
 
 pub use self::fixture::{fixture_notes, fixture_rows};
@@ -48,7 +48,7 @@ pub fn check(harness: &dyn Harness) {
     labels_may_be_any_text(harness);
     more_groups_than_the_most_are_refused(harness);
     questions_that_cost_too_much_or_are_called_off_end(harness);
-    percentiles_come_with_the_buckets_only(harness);
+    what_was_not_wanted_may_be_missing(harness);
     counts_add_up_across_levels(harness);
     late_rows_are_added_to_closed_hours_and_days(harness);
     expired_rows_widen_the_answer(harness);
@@ -98,7 +98,7 @@ pub fn everything(start: i64, end: i64) -> Selection {
         range: MinuteRange::new(Minute::new(start), Minute::new(end)),
         group_by: Vec::new(),
         filter: Filter::everything(),
-        percentiles: true,
+        figures: Figures::Percentiles,
         max_groups: MAX_GROUPS,
     }
 }
@@ -315,18 +315,20 @@ fn questions_that_cost_too_much_or_are_called_off_end(harness: &dyn Harness) {
     assert_eq!(select(&*store, &wanted).groups[0].count, 5000, "others go on");
 }
 
-fn percentiles_come_with_the_buckets_only(harness: &dyn Harness) {
+fn what_was_not_wanted_may_be_missing(harness: &dyn Harness) {
     let store = harness.open(Retention::default());
     let rows: Vec<_> = (1..=500).map(|number| row(number % 7, "orders", 200, number as u64 * 100)).collect();
     append(&*store, rows);
     let with = &select(&*store, &everything(0, 7)).groups[0];
     let p90 = with.rollup.latency.percentile_micros(90.0).expect("a percentile");
     assert!((44_550.0..=45_450.0).contains(&p90), "{p90}");
-    let without = &select(&*store, &Selection { percentiles: false, ..everything(0, 7) }).groups[0];
+    let without = &select(&*store, &Selection { figures: Figures::Sums, ..everything(0, 7) }).groups[0];
     assert_eq!(without.count, 500);
     assert_eq!(without.rollup.latency.sum_micros(), with.rollup.latency.sum_micros());
     assert_eq!(without.rollup.latency.max_micros(), 50_000);
     assert_eq!(without.rollup.response_bytes, with.rollup.response_bytes);
+    let counts = Selection { figures: Figures::Counts, ..everything(0, 7) };
+    assert_eq!(select(&*store, &counts).groups[0].count, 500);
 }
 
 /// One exchange every 10 minutes for `days` days, and two of another API every hour.

@@ -7,7 +7,7 @@ use super::{Counts, Objective};
 use crate::bucket::{Level, Minute, MinuteRange};
 use crate::exchange::{CLIENT_CLOSED_REQUEST, FailedBy};
 use crate::series::Dimension;
-use crate::store::{AnyOf, Condition, Filter, GroupBy, GroupKey, Selected, Selection};
+use crate::store::{AnyOf, Condition, Figures, Filter, GroupBy, GroupKey, Selected, Selection};
 
 /// One question to a store: an hour by minutes, or a day by hours.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,7 +53,7 @@ impl HistoryPart {
             range: self.range,
             group_by: vec![GroupBy::Interval(self.level.minutes()), GroupBy::Dimension(Dimension::FailedBy)],
             filter,
-            percentiles: objective.latency_bound_ms().is_some(),
+            figures: objective.latency_bound_ms().map_or(Figures::Counts, |_| Figures::Percentiles),
             // A store that has only days left may answer with one of these for a part of it.
             max_groups: 60 * FailedBy::ALL.len(),
         }

@@ -17,7 +17,7 @@ use crate::bucket::MinuteRange;
 use crate::exchange::FailedBy;
 use crate::rollup::Rollup;
 use crate::series::Dimension;
-use crate::store::{Condition, Filter, GroupBy, GroupKey, Selected};
+use crate::store::{Condition, Figures, Filter, GroupBy, GroupKey, Selected};
 
 /// The windows that are summed up beside the time series: their names and how many minutes they reach back.
 pub const WINDOWS: [(&str, i64); 5] =
@@ -159,7 +159,13 @@ impl Summary {
         let group_by = [Dimension::StatusCode, Dimension::RequestDisposition, Dimension::FailedBy]
             .map(GroupBy::Dimension)
             .to_vec();
-        Selection { range, group_by, filter, percentiles: true, max_groups: MAX_GROUPS_WITH_LATENCY }
+        Selection {
+            range,
+            group_by,
+            filter,
+            figures: Figures::Percentiles,
+            max_groups: MAX_GROUPS_WITH_LATENCY,
+        }
     }
 
     /// Sums up the answer to [`Summary::selection`].
@@ -209,7 +215,7 @@ pub fn top_apps_selection(range: MinuteRange, filter: Filter) -> Selection {
     let group_by = vec![GroupBy::Dimension(Dimension::ClientId)];
     // One group for each app, whose number is bounded where they are counted: a busy service must not lose its
     // details for having many.
-    Selection { range, group_by, filter, percentiles: true, max_groups: MAX_GROUPS }
+    Selection { range, group_by, filter, figures: Figures::Percentiles, max_groups: MAX_GROUPS }
 }
 
 /// The `limit` apps that call most, the busiest first, from the answer to [`top_apps_selection`].

@@ -1,8 +1,8 @@
 //! From a query to the selections that answer it.
 
 use super::fault::Fault;
-use super::{Aggregator, MAX_GROUPS, MAX_GROUPS_WITH_LATENCY, Query, Selection};
-use crate::store::{GroupBy, RollupStore, Selected, StoreError};
+use super::{Aggregator, MAX_GROUPS, MAX_GROUPS_WITH_LATENCY, Metrics, Query, Selection};
+use crate::store::{Figures, GroupBy, RollupStore, Selected, StoreError};
 
 /// The selections that a query needs: one for every chain from an outermost aggregator to an innermost one, in
 /// the order in which the query names them.
@@ -30,7 +30,7 @@ impl Plan {
             .iter()
             .zip(&self.paths)
             .map(|(selection, path)| {
-                let room_a_group = MAX_GROUPS / max_groups(selection.percentiles);
+                let room_a_group = MAX_GROUPS / max_groups(selection.figures);
                 let max_groups = selection.max_groups.min(room / room_a_group);
                 let selected = store.select(&Selection { max_groups, ..selection.clone() });
                 let selected = selected.map_err(|error| {
@@ -53,7 +53,7 @@ impl Query {
         let plan = Plan { selections: Vec::new(), paths: Vec::new() };
         let mut chains = Chains { query: self, group_by: Vec::new(), plan };
         for aggregator in &self.aggregators {
-            chains.follow(aggregator, false);
+            chains.follow(aggregator, Figures::Counts);
         }
         chains.plan
     }
@@ -66,21 +66,21 @@ struct Chains<'a> {
 }
 
 impl Chains<'_> {
-    /// `latency_above` says whether an outer aggregator takes its latency from the next chain.
-    fn follow(&mut self, aggregator: &Aggregator, latency_above: bool) {
-        let mut percentiles = latency_above || aggregator.metrics.latency;
+    /// `above` is what an outer aggregator takes from the next chain.
+    fn follow(&mut self, aggregator: &Aggregator, above: Figures) {
+        let mut figures = above.max(aggregator.metrics.figures());
         self.group_by.push(aggregator.by);
         for inner in &aggregator.aggregators {
-            self.follow(inner, percentiles);
-            percentiles = false;
+            self.follow(inner, figures);
+            figures = Figures::Counts;
         }
         if aggregator.aggregators.is_empty() {
             self.plan.selections.push(Selection {
                 range: self.query.range,
                 group_by: self.group_by.clone(),
                 filter: self.query.filter.clone(),
-                percentiles,
-                max_groups: max_groups(percentiles),
+                figures,
+                max_groups: max_groups(figures),
             });
             self.plan.paths.push(aggregator.path.clone());
         }
@@ -88,8 +88,22 @@ impl Chains<'_> {
     }
 }
 
-const fn max_groups(percentiles: bool) -> usize {
-    if percentiles { MAX_GROUPS_WITH_LATENCY } else { MAX_GROUPS }
+impl Metrics {
+    /// What they are made from.
+    const fn figures(self) -> Figures {
+        match self {
+            Metrics { latency: true, .. } => Figures::Percentiles,
+            Metrics { request_size: true, .. } | Metrics { response_size: true, .. } => Figures::Sums,
+            _ => Figures::Counts,
+        }
+    }
+}
+
+const fn max_groups(figures: Figures) -> usize {
+    match figures {
+        Figures::Percentiles => MAX_GROUPS_WITH_LATENCY,
+        Figures::Counts | Figures::Sums => MAX_GROUPS,
+    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ impl Meter<'_> {
     ///
     /// # Errors
     /// As [`Effort::spend`].
+    #[inline]
     pub fn row(&mut self) -> Result<(), StoreError> {
         if self.taken.is_multiple_of(ROWS_AT_ONCE) {
             self.effort.spend(ROWS_AT_ONCE)?;

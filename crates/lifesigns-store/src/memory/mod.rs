@@ -14,8 +14,8 @@ use lifesigns_model::bucket::{Level, Minute, MinuteRange};
 use lifesigns_model::histogram::DecodeError;
 use lifesigns_model::segment;
 use lifesigns_model::store::{
-    Effort, Grouping, KeptNote, Note, Rejected, Retention, RollupRow, RollupStore, Selected, Selection,
-    StoreError, StoreStatus,
+    Effort, Figures, Grouping, KeptNote, Note, Rejected, Retention, RollupRow, RollupStore, Selected,
+    Selection, StoreError, StoreStatus,
 };
 
 use self::rows::Rows;
@@ -101,7 +101,7 @@ impl RollupStore for MemoryStore {
                 }
                 let (count, rollup) = grouping.group(start, series)?;
                 packed
-                    .add_to(count, rollup, selection.percentiles)
+                    .add_to(count, rollup, selection.figures == Figures::Percentiles)
                     .map_err(|error| StoreError::because("a row in memory could not be read", error))?;
             }
         }

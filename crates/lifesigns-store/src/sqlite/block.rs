@@ -15,6 +15,8 @@ use crate::packed::{Packed, Sums};
 
 /// Bytes of a checksum.
 const CHECKSUM: usize = 4;
+/// Numbers that a series has in the figures.
+const NUMBERS: usize = 8;
 
 /// A block at rest.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -95,17 +97,19 @@ impl<'b> Entries<'b> {
     }
 
     fn read(&mut self) -> Option<Entry<'b>> {
-        let mut number = || leb128::read(&mut self.figures);
-        let series = self.series.wrapping_add(number()? as i64);
-        let sums = Sums {
-            count: number()?,
-            sum_micros: number()?,
-            max_micros: number()?,
-            first_byte_micros: number()?,
-            request_bytes: number()?,
-            response_bytes: number()?,
-        };
-        let length = usize::try_from(number()?).ok()?;
+        let [
+            distance,
+            count,
+            sum_micros,
+            max_micros,
+            first_byte_micros,
+            request_bytes,
+            response_bytes,
+            length,
+        ] = leb128::read_first::<NUMBERS, NUMBERS>(&mut self.figures)?;
+        let series = self.series.wrapping_add(distance as i64);
+        let sums = Sums { count, sum_micros, max_micros, first_byte_micros, request_bytes, response_bytes };
+        let length = usize::try_from(length).ok()?;
         let buckets = match &mut self.buckets {
             None => &[][..],
             Some(buckets) => {
@@ -132,6 +136,36 @@ impl<'b> Iterator for Entries<'b> {
             (self.figures, self.buckets) = (&[], None);
         }
         Some(entry.ok_or(DecodeError))
+    }
+}
+
+/// The numbers of the series of a block, rising, and how many exchanges each has counted. It ends after an error.
+#[derive(Debug)]
+pub(super) struct Counts<'b> {
+    series: i64,
+    figures: &'b [u8],
+}
+
+impl<'b> Counts<'b> {
+    pub(super) fn of(figures: &'b [u8]) -> Result<Counts<'b>, DecodeError> {
+        Ok(Counts { series: 0, figures: unsealed(figures)? })
+    }
+}
+
+impl Iterator for Counts<'_> {
+    type Item = Result<(i64, u64), DecodeError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.figures.is_empty() {
+            return None;
+        }
+        let Some([distance, count]) = leb128::read_first::<2, NUMBERS>(&mut self.figures) else {
+            self.figures = &[];
+            return Some(Err(DecodeError));
+        };
+        self.series = self.series.wrapping_add(distance as i64);
+        Some(Ok((self.series, count)))
     }
 }
 
@@ -211,6 +245,8 @@ mod tests {
             }
             prop_assert_eq!(sum.count, expected.values().map(Rollup::count).sum::<u64>());
             prop_assert_eq!(&sum, &block(&expected));
+            let counts: BTreeMap<i64, u64> = Counts::of(&sum.figures).unwrap().map(Result::unwrap).collect();
+            prop_assert_eq!(counts, expected.iter().map(|(series, rollup)| (*series, rollup.count())).collect());
             let found = read(&sum.figures, Some(&sum.buckets)).unwrap();
             let expected: BTreeMap<_, _> =
                 expected.into_iter().map(|(series, rollup)| (series, (rollup.count(), rollup))).collect();
@@ -229,7 +265,11 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(figures in prop::collection::vec(any::<u8>(), 0..64), buckets in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = read(&sealed(figures), Some(&sealed(buckets)));
+            let figures = sealed(figures);
+            let counts: Vec<_> = Counts::of(&figures).unwrap().collect();
+            let sums: Vec<_> = Entries::of(&figures, None).unwrap().map(|entry| Ok((entry?.series, entry?.sums.count))).collect();
+            prop_assert_eq!(counts, sums);
+            let _ = read(&figures, Some(&sealed(buckets)));
         }
     }
 

@@ -3,7 +3,7 @@
 use lifesigns_model::bucket::Level;
 use rusqlite::Row;
 
-use super::block::{Block, Entries};
+use super::block::{Block, Counts, Entries};
 use super::error::damaged;
 
 /// The same statement over the table of a level.
@@ -68,6 +68,11 @@ pub(super) fn block(row: &Row<'_>) -> rusqlite::Result<Block> {
 pub(super) fn entries<'r>(row: &'r Row<'_>, with_buckets: bool) -> rusqlite::Result<Entries<'r>> {
     let buckets = if with_buckets { Some(row.get_ref(2)?.as_blob()?) } else { None };
     Entries::of(row.get_ref(1)?.as_blob()?, buckets).map_err(|error| damaged(1, error))
+}
+
+/// What each series in the row of a scan has counted.
+pub(super) fn counts<'r>(row: &'r Row<'_>) -> rusqlite::Result<Counts<'r>> {
+    Counts::of(row.get_ref(1)?.as_blob()?).map_err(|error| damaged(1, error))
 }
 
 /// Sums are written from unsigned numbers cut at `i64::MAX`, so a negative one is damage and not a figure.

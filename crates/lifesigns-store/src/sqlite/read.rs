@@ -1,23 +1,22 @@
 //! Answering a selection from the file.
 
+mod groups;
+
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lifesigns_model::bucket::Minute;
-use lifesigns_model::exchange::FailedBy;
-use lifesigns_model::rollup::Rollup;
 use lifesigns_model::segment;
 use lifesigns_model::series::{Dimension, Series};
 use lifesigns_model::store::{
-    AnyOf, Condition, Effort, Filter, Group, GroupBy, GroupKey, KeptNote, Selected, Selection, StoreError,
+    AnyOf, Condition, Effort, Figures, Filter, KeptNote, Selected, Selection, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
-use rustc_hash::FxHashMap;
 
+use self::groups::{Dictionary, Groups};
 use super::blocks;
 use super::error::{Fault, damaged};
 use super::schema::{load_timeline, open_for_reading};
@@ -70,9 +69,12 @@ impl SqliteReader {
         effort: &Effort,
     ) -> Result<Selected, (u64, Fault)> {
         let file = self.file();
-        self.read(|reader| reader.select(selection, effort))
-            .and_then(|selected| Ok(selected?))
-            .map_err(|fault| (file, fault))
+        let select = |reader: &mut Reader| match reader.select(selection, effort) {
+            Ok(selected) => Ok(Ok(selected)),
+            Err(Failure::Question(error)) => Ok(Err(error)),
+            Err(Failure::File(error)) => Err(error),
+        };
+        self.read(select).and_then(|selected| Ok(selected?)).map_err(|fault| (file, fault))
     }
 
     /// All notes under a topic. See [`RollupStore::recall`](lifesigns_model::store::RollupStore::recall).
@@ -144,13 +146,7 @@ impl Reader {
         notes.collect()
     }
 
-    /// The inner result tells what is wrong with the question, the outer one what is wrong with the file.
-    fn select(
-        &mut self,
-        selection: &Selection,
-        effort: &Effort,
-    ) -> rusqlite::Result<Result<Selected, StoreError>> {
-        let mut meter = effort.meter();
+    fn select(&mut self, selection: &Selection, effort: &Effort) -> Result<Selected, Failure> {
         if self.known.len() > MAX_KNOWN_SERIES {
             self.known.clear();
         }
@@ -158,175 +154,57 @@ impl Reader {
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Deferred)?;
         let timeline = load_timeline(&transaction)?;
         let plan = segment::plan(selection.range, &selection.group_by, &timeline.coverage());
-        let mut sums = Sums::new(selection);
+        let dictionary = Dictionary::new(&transaction, &mut self.known);
+        let mut groups = Groups::new(selection, effort.meter(), dictionary);
+        let with_buckets = selection.figures == Figures::Percentiles;
         for api in wanted_apis(&transaction, &selection.filter)? {
             for segment in &plan.segments {
                 let start = segment.range.start.max(timeline.kept_from(segment.level));
-                let sql = blocks::scan(segment.level, selection.percentiles);
+                let sql = blocks::scan(segment.level, with_buckets);
                 let mut scan = transaction.prepare_cached(sql)?;
                 let mut found = scan.query((api, start.number(), segment.range.end.number()))?;
                 while let Some(row) = found.next()? {
-                    sums.turn_to(Minute::new(row.get(0)?));
-                    for entry in blocks::entries(row, selection.percentiles)? {
-                        let entry = entry.map_err(|error| damaged(1, error))?;
-                        if let Err(error) = meter.row() {
-                            return Ok(Err(error));
+                    groups.turn_to(Minute::new(row.get(0)?));
+                    if selection.figures == Figures::Counts {
+                        for counted in blocks::counts(row)? {
+                            let (series, count) = counted.map_err(|error| damaged(1, error))?;
+                            let Some(group) = groups.of(series)? else { continue };
+                            group.count = group.count.saturating_add(count);
                         }
-                        let labels = sums.labels_of(entry.series, |id| {
-                            if let Some(series) = self.known.get(&id) {
-                                return Ok(series.clone());
-                            }
-                            let series = Arc::new(read_series(&transaction, id)?);
-                            self.known.insert(id, series.clone());
-                            Ok(series)
-                        })?;
-                        let Some(labels) = labels else { continue };
-                        let Some(total) = sums.total(labels) else {
-                            return Ok(Err(StoreError::too_many_groups(selection.max_groups)));
-                        };
-                        entry
-                            .add_to(&mut total.count, &mut total.rollup)
-                            .map_err(|error| damaged(2, error))?;
+                    } else {
+                        for entry in blocks::entries(row, with_buckets)? {
+                            let entry = entry.map_err(|error| damaged(1, error))?;
+                            let Some(group) = groups.of(entry.series)? else { continue };
+                            entry
+                                .add_to(&mut group.count, &mut group.rollup)
+                                .map_err(|error| damaged(2, error))?;
+                        }
                     }
                 }
             }
         }
-        Ok(Ok(Selected { groups: sums.finish(), range: plan.range }))
+        Ok(Selected { groups: groups.finish(), range: plan.range })
     }
 }
 
-/// Sums of a selection by small numbers. Labels become a group's key once for each group and not for each row.
-struct Sums<'s> {
-    selection: &'s Selection,
-    /// For each series the number of its labels; `None` for one that the filter leaves out.
-    by_series: FxHashMap<i64, Option<usize>>,
-    by_labels: HashMap<Vec<String>, usize>,
-    /// For each number of labels a series that has them.
-    examples: Vec<Arc<Series>>,
-    /// Numbers of the buckets, one for each interval.
-    by_buckets: FxHashMap<Vec<Minute>, usize>,
-    /// The number of the buckets that are summed up now, and for each number of labels where its total stands.
-    buckets: usize,
-    places: Vec<Option<usize>>,
-    by_both: FxHashMap<(usize, usize), usize>,
-    totals: Vec<Total>,
+/// Why there is no answer.
+#[derive(Debug)]
+enum Failure {
+    /// It is the question's fault.
+    Question(StoreError),
+    /// It is the file's.
+    File(rusqlite::Error),
 }
 
-/// The sums of one group.
-struct Total {
-    labels: usize,
-    buckets: usize,
-    count: u64,
-    rollup: Rollup,
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Question(error)
+    }
 }
 
-impl<'s> Sums<'s> {
-    fn new(selection: &'s Selection) -> Sums<'s> {
-        Sums {
-            selection,
-            by_series: FxHashMap::default(),
-            by_labels: HashMap::new(),
-            examples: Vec::new(),
-            by_buckets: FxHashMap::default(),
-            buckets: usize::MAX,
-            places: Vec::new(),
-            by_both: FxHashMap::default(),
-            totals: Vec::new(),
-        }
-    }
-
-    /// What comes from now on starts at `start`.
-    fn turn_to(&mut self, start: Minute) {
-        let buckets = self.selection.group_by.iter().filter_map(|by| by.bucket(start)).collect();
-        let next = self.by_buckets.len();
-        let buckets = *self.by_buckets.entry(buckets).or_insert(next);
-        if buckets != self.buckets {
-            self.buckets = buckets;
-            self.places.fill(None);
-        }
-    }
-
-    fn labels_of(
-        &mut self,
-        id: i64,
-        series: impl FnOnce(i64) -> rusqlite::Result<Arc<Series>>,
-    ) -> rusqlite::Result<Option<usize>> {
-        if let Some(labels) = self.by_series.get(&id) {
-            return Ok(*labels);
-        }
-        let series = series(id)?;
-        let labels = self.selection.filter.matches(&series).then(|| {
-            let labels = self.selection.group_by.iter().filter_map(|by| match by {
-                GroupBy::Dimension(dimension) => Some(series.label(*dimension).into_owned()),
-                GroupBy::Interval(_) | GroupBy::Calendar(_) => None,
-            });
-            *self.by_labels.entry(labels.collect()).or_insert_with(|| {
-                self.examples.push(series.clone());
-                self.places.push(None);
-                self.examples.len() - 1
-            })
-        });
-        self.by_series.insert(id, labels);
-        Ok(labels)
-    }
-
-    /// The sums of one group; `None` for one group more than the selection allows.
-    fn total(&mut self, labels: usize) -> Option<&mut Total> {
-        let place = match self.places[labels] {
-            Some(place) => place,
-            None => {
-                let place = match self.by_both.entry((labels, self.buckets)) {
-                    Entry::Occupied(known) => *known.get(),
-                    Entry::Vacant(_) if self.totals.len() >= self.selection.max_groups => return None,
-                    Entry::Vacant(new) => {
-                        let (buckets, rollup) = (self.buckets, Rollup::default());
-                        self.totals.push(Total { labels, buckets, count: 0, rollup });
-                        *new.insert(self.totals.len() - 1)
-                    }
-                };
-                self.places[labels] = Some(place);
-                place
-            }
-        };
-        Some(&mut self.totals[place])
-    }
-
-    fn finish(self) -> Vec<Group> {
-        let mut starts = vec![Vec::new(); self.by_buckets.len()];
-        for (buckets, number) in self.by_buckets {
-            starts[number] = buckets;
-        }
-        // The labels of many groups are the same: each is made once, and shared.
-        let labels: Vec<Vec<Arc<str>>> = self
-            .examples
-            .iter()
-            .map(|series| {
-                let dimensions = self.selection.group_by.iter().filter_map(|by| match by {
-                    GroupBy::Dimension(dimension) => Some(*dimension),
-                    GroupBy::Interval(_) | GroupBy::Calendar(_) => None,
-                });
-                dimensions.map(|dimension| Arc::from(&*series.label(dimension))).collect()
-            })
-            .collect();
-        let mut groups: Vec<Group> = self
-            .totals
-            .into_iter()
-            .filter(|total| total.count > 0)
-            .map(|total| {
-                let (mut starts, mut labels) = (starts[total.buckets].iter(), labels[total.labels].iter());
-                let key = self.selection.group_by.iter().map(|by| match by {
-                    GroupBy::Interval(_) | GroupBy::Calendar(_) => {
-                        GroupKey::Bucket(*starts.next().expect("a bucket for each interval"))
-                    }
-                    GroupBy::Dimension(_) => {
-                        GroupKey::Label(labels.next().expect("a label for each dimension").clone())
-                    }
-                });
-                Group { key: key.collect(), count: total.count, rollup: total.rollup }
-            })
-            .collect();
-        groups.sort_unstable_by(|left, right| left.key.cmp(&right.key));
-        groups
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        Failure::File(error)
     }
 }
 
@@ -354,28 +232,4 @@ fn only_apis(any_of: &AnyOf) -> Option<Vec<&str>> {
         }
     }
     Some(names)
-}
-
-fn read_series(connection: &Connection, id: i64) -> rusqlite::Result<Series> {
-    connection
-        .prepare_cached(
-            "SELECT api.name, api_version, route, method, status, client_id, policy, failed_by, instance \
-             FROM series JOIN api ON api.id = series.api WHERE series.id = ?1",
-        )?
-        .query_row([id], |row| {
-            let failed_by: String = row.get(7)?;
-            Ok(Series {
-                api: row.get(0)?,
-                api_version: row.get(1)?,
-                route: row.get(2)?,
-                method: row.get(3)?,
-                status: row.get(4)?,
-                client_id: row.get(5)?,
-                policy: row.get(6)?,
-                failed_by: FailedBy::from_name(&failed_by).ok_or_else(|| {
-                    damaged(7, StoreError::new(format!("{failed_by:?} is nobody who fails")))
-                })?,
-                instance: row.get(8)?,
-            })
-        })
 }

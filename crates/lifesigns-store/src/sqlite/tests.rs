@@ -4,7 +4,7 @@ mod failures;
 mod files;
 
 use lifesigns_model::bucket::{Level, Minute};
-use lifesigns_model::store::{GroupBy, Retention, RollupStore, Selection};
+use lifesigns_model::store::{Figures, GroupBy, Retention, RollupStore, Selection};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -155,8 +155,10 @@ fn without_percentiles_no_buckets_are_decoded() {
     let store = open(&place.path);
     append(&store, vec![row(1, "orders", 200, 5)]);
     Connection::open(&place.path).unwrap().execute("UPDATE minutes SET buckets = x'ff'", ()).unwrap();
-    let plain = Selection { percentiles: false, ..everything(0, 9) };
-    assert_eq!(store.select(&plain).unwrap().groups[0].count, 1);
+    for figures in [Figures::Counts, Figures::Sums] {
+        let plain = Selection { figures, ..everything(0, 9) };
+        assert_eq!(store.select(&plain).unwrap().groups[0].count, 1);
+    }
     let error = store.select(&everything(0, 9)).unwrap_err();
     assert!(error.to_string().contains("is damaged"), "{error}");
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::bucket::Minute;
 use crate::exchange::{FailedBy, Measurement};
 use crate::series::{Dimension, Series};
-use crate::store::{Grouping, Selection};
+use crate::store::{Figures, Grouping, Selection};
 
 /// One exchange as it happened: when, and with which labels and sizes.
 #[derive(Clone, Debug)]
@@ -39,14 +39,30 @@ fn exchange(minute: i64, status: u16, api: &str) -> Exchange {
     Exchange { minute: start().plus(minute), series, measurement }
 }
 
-/// What a store answers that keeps every exchange.
+/// The rollup of an exchange without latency buckets.
+fn sums(exchange: &Measurement) -> Rollup {
+    let mut rollup = Rollup {
+        first_byte_micros: exchange.first_byte_micros,
+        request_bytes: exchange.request_bytes,
+        response_bytes: exchange.response_bytes,
+        ..Rollup::default()
+    };
+    rollup.latency.merge_encoded(&[], exchange.total_micros, exchange.total_micros).unwrap();
+    rollup
+}
+
+/// What a store answers that keeps every exchange, and gives no more than is wanted.
 fn select(exchanges: &[Exchange], selection: &Selection) -> Selected {
     let mut grouping = Grouping::new(selection);
     for exchange in exchanges {
         if selection.range.contains(exchange.minute) && selection.filter.matches(&exchange.series) {
             let (count, rollup) = grouping.group(exchange.minute, &exchange.series).unwrap();
             *count += 1;
-            rollup.record(&exchange.measurement);
+            match selection.figures {
+                Figures::Counts => {}
+                Figures::Sums => rollup.merge(&sums(&exchange.measurement)),
+                Figures::Percentiles => rollup.record(&exchange.measurement),
+            }
         }
     }
     Selected { groups: grouping.finish(), range: selection.range }
@@ -145,21 +161,27 @@ fn metrics_stand_where_they_were_asked_for() {
 }
 
 #[test]
-fn latency_buckets_are_read_for_the_chains_that_show_them_only() {
-    let check = |aggregators: Value, expected: &[bool]| {
+fn figures_are_read_for_the_chains_that_show_them_only() {
+    use Figures::{Counts, Percentiles, Sums};
+    let check = |aggregators: Value, expected: &[Figures]| {
         let query = Query::parse(&query(aggregators), Timestamp::UNIX_EPOCH).unwrap();
-        let percentiles: Vec<bool> =
-            query.plan().selections.iter().map(|selection| selection.percentiles).collect();
-        assert_eq!(percentiles, expected);
+        let figures: Vec<Figures> =
+            query.plan().selections.iter().map(|selection| selection.figures).collect();
+        assert_eq!(figures, expected);
     };
     let method = json!({"dimension": "method"});
     let status = json!({"dimension": "status_code", "metrics": ["latency"]});
-    check(json!([method]), &[false]);
-    check(json!([status, method]), &[true, false]);
-    check(json!([{"dimension": "api_id", "aggregators": [method, status]}]), &[false, true]);
+    let route = json!({"dimension": "resource_path", "metrics": ["response_size"]});
+    check(json!([method]), &[Counts]);
+    check(json!([status, method, route]), &[Percentiles, Counts, Sums]);
+    check(json!([{"dimension": "api_id", "aggregators": [method, status]}]), &[Counts, Percentiles]);
+    check(
+        json!([{"dimension": "api_id", "metrics": ["request_size"], "aggregators": [method, method]}]),
+        &[Sums, Counts],
+    );
     check(
         json!([{"dimension": "api_id", "metrics": ["latency"], "aggregators": [method, method]}]),
-        &[true, false],
+        &[Percentiles, Counts],
     );
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::bucket::Minute;
 use crate::exchange::Measurement;
 use crate::query::assemble;
-use crate::store::Group;
+use crate::store::{Figures, Group};
 
 fn now() -> Timestamp {
     "2026-03-16T18:20:30Z".parse().unwrap()
@@ -164,8 +164,11 @@ fn the_busiest_apps_come_first_and_equals_by_name() {
 fn the_selections_ask_for_what_their_readers_expect() {
     let range = last_minutes(60, now());
     let selection = Summary::selection(range, Filter::everything());
-    assert_eq!((selection.range, selection.group_by.len(), selection.percentiles), (range, 3, true));
+    assert_eq!(
+        (selection.range, selection.group_by.len(), selection.figures),
+        (range, 3, Figures::Percentiles)
+    );
     let selection = top_apps_selection(range, Filter::everything());
     assert_eq!(selection.group_by, [GroupBy::Dimension(Dimension::ClientId)]);
-    assert!(selection.percentiles);
+    assert_eq!(selection.figures, Figures::Percentiles);
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::bucket::Minute;
 use crate::query::MAX_FILTER_VALUES;
-use crate::store::{AnyOf, Condition, Filter};
+use crate::store::{AnyOf, Condition, Figures, Filter};
 
 const NOW: &str = "2024-03-19T20:00:30Z";
 
@@ -45,7 +45,7 @@ fn the_example_of_the_source_is_understood() {
         selections[0].filter,
         Filter::everything().and(Condition::Equals(Dimension::ApiVersion, "665885".into()))
     );
-    assert!(!selections[0].percentiles);
+    assert_eq!(selections[0].figures, Figures::Counts);
 }
 
 #[test]

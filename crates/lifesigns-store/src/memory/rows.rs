@@ -30,13 +30,10 @@ impl Rows {
     ) -> Result<(), DecodeError> {
         let at_start = self.by_start.entry(start).or_default();
         if let Some(packed) = at_start.get_mut(series) {
-            let mut sum = packed.unpacked()?;
-            sum.merge(rollup);
-            *packed = Packed::of(&sum);
-        } else {
-            at_start.insert(series.clone(), Packed::of(rollup));
-            self.len += 1;
+            return packed.merge(&Packed::of(rollup));
         }
+        at_start.insert(series.clone(), Packed::of(rollup));
+        self.len += 1;
         Ok(())
     }
 

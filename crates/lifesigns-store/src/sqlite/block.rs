@@ -11,7 +11,7 @@ use lifesigns_model::histogram::DecodeError;
 use lifesigns_model::leb128;
 use lifesigns_model::rollup::Rollup;
 
-use crate::packed::{Packed, Sums};
+use crate::packed::{Packed, Sums, add_buckets};
 
 /// Bytes of a checksum.
 const CHECKSUM: usize = 4;
@@ -38,6 +38,24 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn add(&mut self, series: i64, sums: &Sums, buckets: &[u8]) {
+        self.buckets.extend_from_slice(buckets);
+        self.add_figures(series, sums, buckets.len());
+    }
+
+    pub(super) fn add_packed(&mut self, series: i64, packed: &Packed) {
+        self.add(series, &packed.sums, &packed.buckets);
+    }
+
+    fn add_sum(&mut self, entry: &Entry<'_>, more: &Packed) -> Result<(), DecodeError> {
+        let before = self.buckets.len();
+        add_buckets(&mut self.buckets, entry.buckets, &more.buckets)?;
+        let mut sums = entry.sums;
+        sums.merge(&more.sums);
+        self.add_figures(entry.series, &sums, self.buckets.len() - before);
+        Ok(())
+    }
+
+    fn add_figures(&mut self, series: i64, sums: &Sums, buckets_bytes: usize) {
         self.count = self.count.saturating_add(sums.count);
         for number in [
             series.wrapping_sub(self.last) as u64,
@@ -47,17 +65,11 @@ impl Builder {
             sums.first_byte_micros,
             sums.request_bytes,
             sums.response_bytes,
-            buckets.len() as u64,
+            buckets_bytes as u64,
         ] {
             leb128::write(&mut self.figures, number);
         }
-        self.buckets.extend_from_slice(buckets);
         self.last = series;
-    }
-
-    pub(super) fn add_rollup(&mut self, series: i64, rollup: &Rollup) {
-        let packed = Packed::of(rollup);
-        self.add(series, &packed.sums, &packed.buckets);
     }
 
     pub(super) fn finish(self) -> Block {
@@ -170,24 +182,20 @@ impl Iterator for Counts<'_> {
 }
 
 /// A block with more added to it.
-pub(super) fn added(block: &Block, more: &BTreeMap<i64, &Rollup>) -> Result<Block, DecodeError> {
+pub(super) fn added(block: &Block, more: &BTreeMap<i64, &Packed>) -> Result<Block, DecodeError> {
     let mut sum = Builder::default();
     let mut more = more.iter().peekable();
     for entry in Entries::of(&block.figures, Some(&block.buckets))? {
         let entry = entry?;
-        while let Some((series, rollup)) = more.next_if(|(series, _)| **series < entry.series) {
-            sum.add_rollup(*series, rollup);
+        while let Some((series, packed)) = more.next_if(|(series, _)| **series < entry.series) {
+            sum.add_packed(*series, packed);
         }
         match more.next_if(|(series, _)| **series == entry.series) {
             None => sum.add(entry.series, &entry.sums, entry.buckets),
-            Some((series, rollup)) => {
-                let mut both = (*rollup).clone();
-                entry.add_to(&mut 0, &mut both)?;
-                sum.add_rollup(*series, &both);
-            }
+            Some((_, packed)) => sum.add_sum(&entry, packed)?,
         }
     }
-    more.for_each(|(series, rollup)| sum.add_rollup(*series, rollup));
+    more.for_each(|(series, packed)| sum.add_packed(*series, packed));
     Ok(sum.finish())
 }
 
@@ -217,7 +225,7 @@ mod tests {
 
     fn block(rollups: &BTreeMap<i64, Rollup>) -> Block {
         let mut builder = Builder::default();
-        rollups.iter().for_each(|(series, rollup)| builder.add_rollup(*series, rollup));
+        rollups.iter().for_each(|(series, rollup)| builder.add_packed(*series, &Packed::of(rollup)));
         builder.finish()
     }
 
@@ -238,7 +246,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_block_holds_what_was_added(one in rollups(), other in rollups()) {
-            let sum = added(&block(&one), &other.iter().map(|(series, rollup)| (*series, rollup)).collect()).unwrap();
+            let more: BTreeMap<_, _> = other.iter().map(|(series, rollup)| (*series, Packed::of(rollup))).collect();
+            let sum = added(&block(&one), &more.iter().map(|(series, packed)| (*series, packed)).collect()).unwrap();
             let mut expected = one;
             for (series, rollup) in other {
                 expected.entry(series).or_default().merge(&rollup);

@@ -60,10 +60,10 @@ pub const FILE_VERSION: u32 = schema::VERSION;
 pub struct Options {
     /// How long rows of each level are kept. A longer time than before does not bring back what has gone.
     pub retention: Retention,
-    /// Rows that may wait in the queue before an append is refused, at 1 to 4 KB of memory each. A batch of more
+    /// Rows that may wait in the queue before an append is refused, at 0.1 to 2 KB of memory each. A batch of more
     /// rows is taken when the queue is empty. Default 50,000.
     pub max_queued_rows: usize,
-    /// Merged rows that are held while writing fails, at 1 to 4 KB of memory each; more are dropped and counted.
+    /// Merged rows that are held while writing fails, at 0.1 to 2 KB of memory each; more are dropped and counted.
     /// Default 50,000.
     pub max_held_rows: usize,
     /// How long to wait for another program that has the file locked, such as a `sqlite3` shell. Default 5 s.

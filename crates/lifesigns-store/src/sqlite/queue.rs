@@ -1,13 +1,17 @@
 //! What waits for the writing thread: rows, notes, and whoever waits until they are safe.
 //!
 //! Batches are numbered in the order in which they come. A flush is the wish that the newest batch of that moment
-//! be written, so however many ask, none of them takes room.
+//! be written, so however many ask, none of them takes room. Rows wait packed.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use lifesigns_model::bucket::Minute;
+use lifesigns_model::series::Series;
 use lifesigns_model::store::{MAX_QUEUED_NOTES, Note, Rejected, RollupRow};
+
+use crate::packed::Packed;
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -24,7 +28,7 @@ struct State {
     batches: VecDeque<Batch>,
     /// Notes in `batches`.
     notes: usize,
-    /// Rows in `batches`, and those that the thread has taken and not yet merged.
+    /// Rows in `batches`, those that are being packed for it, and those that the thread has taken and not yet merged.
     rows: usize,
     /// Number of the newest batch.
     appended: u64,
@@ -46,9 +50,12 @@ struct State {
 /// What comes at once.
 #[derive(Debug)]
 pub(super) enum Batch {
-    Rows(Vec<RollupRow>),
+    Rows(Vec<PackedRow>),
     Note(Note),
 }
+
+/// What a series counted in a minute, as it will be written.
+pub(super) type PackedRow = ((Minute, Arc<Series>), Packed);
 
 /// The last attempt that failed: what it would have written, and for which flushes.
 #[derive(Debug)]
@@ -103,6 +110,11 @@ impl Queue {
             return Err(Rejected(rows));
         }
         state.rows += rows.len();
+        drop(state);
+        // Without the lock, which others wait for. Each row is let go of once it is packed.
+        let packed = |row: RollupRow| ((row.minute, row.series), Packed::of(&row.rollup));
+        let rows = rows.into_iter().map(packed).collect();
+        let mut state = self.state();
         state.appended += 1;
         state.batches.push_back(Batch::Rows(rows));
         self.work.notify_one();

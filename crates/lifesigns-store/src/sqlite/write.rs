@@ -14,11 +14,11 @@ use super::block::{Block, Builder, added};
 use super::blocks::{self, signed, unsigned};
 use super::error::damaged;
 use super::schema::{load_timeline, save_timeline};
-use crate::packed::Sums;
+use crate::packed::{Packed, Sums};
 use crate::timeline::Timeline;
 
 /// Rows that are to be written, merged.
-pub(super) type Pending = HashMap<(Minute, Arc<Series>), Rollup>;
+pub(super) type Pending = HashMap<(Minute, Arc<Series>), Packed>;
 
 /// Notes that are to be written, by topic and key; `None` is to be removed.
 pub(super) type Notes = BTreeMap<(Arc<str>, Arc<str>), Option<Arc<str>>>;
@@ -89,20 +89,20 @@ impl Database {
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let mut too_old = 0;
         // By API and by minute, each of which is one block.
-        let mut minutes = BTreeMap::<(i64, Minute), BTreeMap<i64, &Rollup>>::new();
-        for ((minute, series), rollup) in pending {
+        let mut minutes = BTreeMap::<(i64, Minute), BTreeMap<i64, &Packed>>::new();
+        for ((minute, series), packed) in pending {
             if self.timeline.levels_of(*minute).next().is_none() {
-                too_old += rollup.count();
+                too_old += packed.sums.count;
                 continue;
             }
             let known = known_series(&transaction, &mut self.known, series, *minute)?;
-            minutes.entry((known.api, *minute)).or_default().insert(known.id, rollup);
+            minutes.entry((known.api, *minute)).or_default().insert(known.id, packed);
         }
         for level in Level::ALL {
             let mut table = Table::open(&transaction, level)?;
-            for ((api, minute), rollups) in &minutes {
+            for ((api, minute), rows) in &minutes {
                 if self.timeline.levels_of(*minute).any(|takes| takes == level) {
-                    table.add(*api, minute.floor(level.minutes()), rollups)?;
+                    table.add(*api, minute.floor(level.minutes()), rows)?;
                 }
             }
         }
@@ -156,11 +156,15 @@ impl<'c> Table<'c> {
     }
 
     /// Adds to the block of an API at `start`, which is begun if it is not there.
-    fn add(&mut self, api: i64, start: Minute, rollups: &BTreeMap<i64, &Rollup>) -> rusqlite::Result<()> {
+    fn add(&mut self, api: i64, start: Minute, rows: &BTreeMap<i64, &Packed>) -> rusqlite::Result<()> {
         let found = self.find.query_row((api, start.number()), blocks::block).optional()?;
         let block = match found {
-            None => whole(rollups.iter().map(|(series, rollup)| (*series, *rollup))),
-            Some(block) => added(&block, rollups).map_err(|error| damaged(1, error))?,
+            None => {
+                let mut block = Builder::default();
+                rows.iter().for_each(|(series, packed)| block.add_packed(*series, packed));
+                block.finish()
+            }
+            Some(block) => added(&block, rows).map_err(|error| damaged(1, error))?,
         };
         self.put(api, start, &block)
     }
@@ -171,7 +175,9 @@ impl<'c> Table<'c> {
         if sums.is_empty() {
             return Ok(());
         }
-        self.put(api, start, &whole(sums.iter().map(|(series, rollup)| (*series, rollup))))
+        let mut block = Builder::default();
+        sums.iter().for_each(|(series, rollup)| block.add_packed(*series, &Packed::of(rollup)));
+        self.put(api, start, &block.finish())
     }
 
     fn put(&mut self, api: i64, start: Minute, block: &Block) -> rusqlite::Result<()> {
@@ -179,13 +185,6 @@ impl<'c> Table<'c> {
         self.put.execute(params![api, start.number(), signed(*count), figures, buckets])?;
         Ok(())
     }
-}
-
-/// A block of these, which come in the order of their numbers.
-fn whole<'r>(rollups: impl Iterator<Item = (i64, &'r Rollup)>) -> Block {
-    let mut block = Builder::default();
-    rollups.for_each(|(series, rollup)| block.add_rollup(series, rollup));
-    block.finish()
 }
 
 /// Writes the blocks of `level` for newly closed buckets of it, from the blocks of the level below. API by API and

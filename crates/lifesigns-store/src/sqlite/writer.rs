@@ -10,12 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lifesigns_model::bucket::Level;
-use lifesigns_model::rollup::Rollup;
-use lifesigns_model::store::{MAX_QUEUED_NOTES, Note, RollupRow, StoreError};
+use lifesigns_model::store::{MAX_QUEUED_NOTES, Note, StoreError};
 
 use super::aside;
 use super::error::{Fault, chain};
-use super::queue::{Batch, Queue};
+use super::queue::{Batch, PackedRow, Queue};
 use super::read::SqliteReader;
 use super::upkeep;
 use super::write::{Database, Notes, Pending};
@@ -141,17 +140,22 @@ impl Writer {
         self.notes.insert(key, note.text);
     }
 
-    fn merge(&mut self, rows: Vec<RollupRow>) {
-        for row in rows {
-            let key = (row.minute, row.series);
+    fn merge(&mut self, rows: Vec<PackedRow>) {
+        let mut dropped = 0;
+        for (key, packed) in rows {
+            let count = packed.sums.count;
             if let Some(sum) = self.pending.get_mut(&key) {
-                sum.merge(&row.rollup);
+                // Both were packed by this process, so this does not fail.
+                if sum.merge(&packed).is_err() {
+                    dropped += count;
+                }
             } else if self.failed_at.is_some() && self.pending.len() >= self.options.max_held_rows {
-                self.gauges.dropped_exchanges.fetch_add(row.rollup.count(), Relaxed);
+                dropped += count;
             } else {
-                self.pending.insert(key, row.rollup);
+                self.pending.insert(key, packed);
             }
         }
+        self.gauges.dropped_exchanges.fetch_add(dropped, Relaxed);
         self.gauges.held_rows.store(self.pending.len() as u64, Relaxed);
     }
 
@@ -260,7 +264,7 @@ impl Writer {
     }
 
     fn give_up_the_rest(&mut self) {
-        let lost: u64 = self.pending.values().map(Rollup::count).sum();
+        let lost: u64 = self.pending.values().map(|packed| packed.sums.count).sum();
         if lost > 0 {
             self.gauges.dropped_exchanges.fetch_add(lost, Relaxed);
             tracing::error!(exchanges = lost, "the store was closed before these could be written");

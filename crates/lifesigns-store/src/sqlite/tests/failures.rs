@@ -1,6 +1,7 @@
 //! Writing that fails.
 
 use super::*;
+use crate::packed::Packed;
 
 #[test]
 fn a_full_disk_loses_only_what_is_past_the_bound_and_counts_it() {
@@ -76,7 +77,7 @@ fn a_series_whose_entry_was_rolled_back_gets_a_number_of_its_own() {
     let mut database = Database::new(connection, Retention::default()).unwrap();
     let pending = |api: &str| -> write::Pending {
         let row = row(1, api, 200, 5);
-        [((row.minute, row.series), row.rollup)].into()
+        [((row.minute, row.series), Packed::of(&row.rollup))].into()
     };
     let none = write::Notes::new();
     let fail = "CREATE TEMP TRIGGER fail BEFORE INSERT ON minutes BEGIN SELECT raise(ABORT, 'no'); END";

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use lifesigns_model::store::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::blocks;
-use super::error::{Fault, damaged};
+use super::error::{Fault, damaged, is_damage};
 use super::write::gather_rows;
 use crate::timeline::Timeline;
 
@@ -141,6 +142,10 @@ fn refuse_foreign_header(path: &Path, is_known: bool) -> Result<bool, Fault> {
         Err(error) => {
             return Err(StoreError::because(format!("{} cannot be read", path.display()), error).into());
         }
+        Ok(file) if !file.is_file() => {
+            let text = format!("{} is a folder or a device. Give the path of a file in it", path.display());
+            return Err(StoreError::new(text).into());
+        }
         Ok(file) if file.len() == 0 => return Ok(true),
         Ok(_) => {}
     }
@@ -154,8 +159,16 @@ fn refuse_foreign_header(path: &Path, is_known: bool) -> Result<bool, Fault> {
         Ok((APPLICATION_ID, version)) => Ok(refuse_newer(path, version).map(|()| true)?),
         // Judged by its tables once it is open: it may be one that was made and never used.
         Ok((0, _)) => Ok(is_known),
-        Ok(_) => Err(foreign(path).into()),
-        Err(error) if !is_known && error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+        Ok(_) if !was_ours(path) => Err(foreign(path).into()),
+        Ok((mark, _)) => {
+            let text =
+                format!("{} is damaged: its tables are ours and its mark is {mark:#x}", path.display());
+            Err(Fault { error: StoreError::new(text), is_damage: true })
+        }
+        Err(error) if is_damage(&error) && (is_known || was_ours(path)) => {
+            Err(Fault::of(path, "the store could not be opened", error))
+        }
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             let text = format!(
                 "{} is no SQLite file, or its beginning is damaged. Give another file, or set this one aside (rename \
                  it)",
@@ -165,9 +178,24 @@ fn refuse_foreign_header(path: &Path, is_known: bool) -> Result<bool, Fault> {
         }
         Err(error) => {
             let fault = Fault::of(path, "the store could not be opened", error);
-            Err(Fault { is_damage: fault.is_damage && is_known, ..fault })
+            Err(Fault { is_damage: false, ..fault })
         }
     }
+}
+
+/// Whether the beginning of a file that SQLite does not take for one of ours holds what only ours do: the mark in its
+/// place, or one of the tables.
+fn was_ours(path: &Path) -> bool {
+    const FIRST_PAGES: u64 = 64 << 10;
+    let (first, _) = MIGRATIONS[0];
+    // SQLite keeps the statement as it is written from the name of the table on.
+    let Some(table) = first.find("series (").and_then(|at| first[at..].split(';').next()) else {
+        return false;
+    };
+    let mut beginning = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(FIRST_PAGES).read_to_end(&mut beginning));
+    let is_marked = beginning.get(68..72) == Some(&APPLICATION_ID.to_be_bytes());
+    read.is_ok() && (is_marked || beginning.windows(table.len()).any(|found| found == table.as_bytes()))
 }
 
 /// The path as an SQLite URI: <https://www.sqlite.org/uri.html>.

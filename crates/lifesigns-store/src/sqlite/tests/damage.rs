@@ -72,6 +72,24 @@ fn a_file_that_cannot_be_opened_is_set_aside() {
 }
 
 #[test]
+fn a_damaged_file_that_was_brought_from_elsewhere_is_known_by_what_is_left_of_it() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 4] = [
+        ("half a page is left", |bytes| bytes.truncate(5000)),
+        ("a bit of the header", |bytes| bytes[3] ^= 1),
+        ("the header", |bytes| bytes[..100].fill(0xaa)),
+        ("the mark", |bytes| bytes[68] ^= 1),
+    ];
+    for (what, damage) in damages {
+        let mut bytes = fs::read(&filled().path).unwrap();
+        damage(&mut bytes);
+        let place = place();
+        fs::write(&place.path, &bytes).unwrap();
+        assert_begun_anew(&place, &bytes, what);
+    }
+}
+
+#[test]
 fn what_the_notes_of_a_damaged_file_say_is_kept_where_they_can_be_read() {
     let place = filled();
     let mut bytes = fs::read(&place.path).unwrap();

@@ -104,10 +104,12 @@ fn any_path_can_be_opened_again() {
 }
 
 #[test]
-fn a_missing_folder_is_told() {
+fn a_missing_folder_and_one_in_the_place_of_a_file_are_told() {
     let place = place();
     let error = SqliteStore::open(place.folder.path().join("no/such.db"), Options::default()).unwrap_err();
     assert!(error.to_string().contains("folder must exist"), "{error}");
+    let error = SqliteStore::open(place.folder.path(), Options::default()).unwrap_err();
+    assert!(error.to_string().contains("is a folder"), "{error}");
     assert!(SqliteStore::open_read_only(&place.path).is_err());
 }
 

@@ -240,6 +240,8 @@ impl Form<'_> {
         format!("SELECT {names}, sum(c) FROM ({}) GROUP BY {names}{after}", parts.join(" UNION ALL "))
     }
 
+    /// Of the ways that were tried the fastest: `quantilesTimingWeighted` keeps whole numbers up to 30,000, of 100 µs here,
+    /// and rounds those from 1,024 on to 16. Exactly, or by `sumMap` first, it takes a tenth to a third longer.
     fn clickhouse_percentiles(&self, of: Of) -> String {
         let condition = self.condition(of);
         let parts: Vec<String> = self
@@ -247,15 +249,16 @@ impl Form<'_> {
             .into_iter()
             .map(|(table, from, to)| {
                 format!(
-                    "SELECT route, latencyMap.micros AS micros, latencyMap.count AS c FROM {table} ARRAY JOIN \
-                     latencyMap WHERE {condition} AND t >= toDateTime({}) AND t < toDateTime({})",
+                    "SELECT route, intDiv(latencyMap.micros, 100) AS tenths, latencyMap.count AS c FROM {table} ARRAY \
+                     JOIN latencyMap WHERE {condition} AND t >= toDateTime({}) AND t < toDateTime({})",
                     from.number() * 60,
                     to.number() * 60
                 )
             })
             .collect();
         format!(
-            "SELECT route, sum(c), quantilesExactWeighted(0.5, 0.95, 0.99)(micros, c) FROM ({}) GROUP BY route",
+            "SELECT route, sum(c), arrayMap(tenths -> tenths * 100, quantilesTimingWeighted(0.5, 0.95, 0.99)(tenths, \
+             c)) FROM ({}) GROUP BY route",
             parts.join(" UNION ALL ")
         )
     }

@@ -1,8 +1,9 @@
 //! Whatever comes in whatever order: the file answers what plain addition answers, and what memory answers.
 
 use lifesigns_model::bucket::Calendar;
+use lifesigns_model::rollup::Rollup;
 use lifesigns_model::series::Dimension;
-use lifesigns_model::store::{Condition, Filter, RollupRow};
+use lifesigns_model::store::{Condition, Figures, Filter, GroupKey, RollupRow, Selected};
 use proptest::prelude::*;
 
 use super::*;
@@ -40,6 +41,18 @@ fn selections(minutes: std::ops::Range<i64>) -> impl Strategy<Value = Selection>
     )
 }
 
+fn counts(selected: &Selected) -> Vec<(&[GroupKey], u64)> {
+    selected.groups.iter().map(|group| (&*group.key, group.count)).collect()
+}
+
+fn sums(selected: &Selected) -> Vec<[u64; 5]> {
+    let sums = selected.groups.iter().map(|group| &group.rollup).map(|rollup| {
+        let Rollup { latency, first_byte_micros, request_bytes, response_bytes } = rollup;
+        [latency.sum_micros(), latency.max_micros(), *first_byte_micros, *request_bytes, *response_bytes]
+    });
+    sums.collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -64,7 +77,14 @@ proptest! {
         for selection in selections {
             let selected = store.select(&selection).unwrap();
             prop_assert_eq!(selected.range, selection.range);
-            prop_assert_eq!(selected.groups, added_up(&all, &selection), "{:?}", selection);
+            prop_assert_eq!(&selected.groups, &added_up(&all, &selection), "{:?}", selection);
+            for figures in [Figures::Counts, Figures::Sums] {
+                let less = store.select(&Selection { figures, ..selection.clone() }).unwrap();
+                prop_assert_eq!(counts(&less), counts(&selected), "{:?}", selection);
+                if figures == Figures::Sums {
+                    prop_assert_eq!(sums(&less), sums(&selected), "{:?}", selection);
+                }
+            }
         }
         drop(store);
         assert_sound(&place.path);

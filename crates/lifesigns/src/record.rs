@@ -198,7 +198,10 @@ impl Watched {
             };
         }
         let seen = self.seen_mut();
-        seen.key.failed_by = failed_by;
+        // Written only where it changes: a processor waits before it reads a word of which it has just written a byte.
+        if seen.key.failed_by != failed_by {
+            seen.key.failed_by = failed_by;
+        }
         let total_micros = ended.micros_since(seen.started);
         let measured = Measurement {
             total_micros,

@@ -60,10 +60,15 @@ impl SeriesKey {
     };
 }
 
+/// Series that are found without a look into the map, at best. A power of two.
+const HINTS: usize = 256;
+
 /// Counts by series, for one thread. Flat slots; a slot holds one minute, and what it held before goes to `past`.
 #[derive(Debug, Default)]
 pub(crate) struct Accumulator {
     slot_of: FxHashMap<PackedKey, u32>,
+    /// Where the keys of a few series were found last.
+    hints: Hints,
     slots: Vec<Slot>,
     past: Vec<Drained>,
     capped: u64,
@@ -97,11 +102,16 @@ impl Accumulator {
         measured: &Measurement,
         max_series: usize,
     ) {
-        let slot = match self.slot_of.get(&key) {
-            Some(slot) => *slot as usize,
-            None => self.slot_for_new(key, minute, max_series),
-        };
-        let slot = &mut self.slots[slot];
+        let hint = hint_of(key);
+        let mut slot = self.hints.0[hint];
+        if self.slots.get(slot as usize).is_none_or(|slot| slot.key != key) {
+            slot = match self.slot_of.get(&key) {
+                Some(slot) => *slot,
+                None => self.slot_for_new(key, minute, max_series),
+            };
+            self.hints.0[hint] = slot;
+        }
+        let slot = &mut self.slots[slot as usize];
         if slot.minute != minute {
             if slot.rollup.count() > 0 {
                 let rollup = std::mem::take(&mut slot.rollup);
@@ -140,7 +150,7 @@ impl Accumulator {
     }
 
     #[cold]
-    fn slot_for_new(&mut self, key: PackedKey, minute: Minute, max_series: usize) -> usize {
+    fn slot_for_new(&mut self, key: PackedKey, minute: Minute, max_series: usize) -> u32 {
         let key = if self.slots.len() < max_series {
             key
         } else {
@@ -152,8 +162,24 @@ impl Accumulator {
         if slot == next {
             self.slots.push(Slot { key, minute, rollup: Rollup::default() });
         }
-        slot as usize
+        slot
     }
+}
+
+/// Slots by a hash of their keys, one for each hash: whether it is the right one, the slot itself tells.
+#[derive(Debug)]
+struct Hints([u32; HINTS]);
+
+impl Default for Hints {
+    fn default() -> Hints {
+        Hints([0; HINTS])
+    }
+}
+
+fn hint_of(PackedKey(labels, others): PackedKey) -> usize {
+    // The odd number nearest to 2⁶⁴ divided by the golden ratio spreads whatever differs over the highest bits.
+    let hash = (labels ^ others.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (hash >> (u64::BITS - HINTS.ilog2())) as usize
 }
 
 #[cfg(test)]
@@ -183,6 +209,16 @@ mod tests {
         }
         assert_eq!(drained(&mut accumulator), [(3, 7, 1), (3, 7, 2), (3, 8, 1)]);
         assert_eq!(drained(&mut accumulator), []);
+    }
+
+    #[test]
+    fn series_that_share_a_hint_are_told_apart() {
+        let mut accumulator = Accumulator::default();
+        let routes = 2..2 + 4 * HINTS as u16;
+        for route in routes.clone().chain(routes.clone().rev()).chain(routes.clone()) {
+            accumulator.record(key(route, 200), Minute::new(1), &Measurement::default(), 10_000);
+        }
+        assert_eq!(drained(&mut accumulator), routes.map(|route| (route, 1, 3)).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Our own side: the store in this process, and the binary with a copy of its file.
 
-use std::{path::Path, process::Command, thread, time::Duration};
+use std::{fs, path::Path, process::Command, thread, time::Duration};
 
 use bytes::Bytes;
 use lifesigns_model::{
@@ -82,11 +82,18 @@ impl Gateway {
     pub(super) fn start(program: &Path, path: &Path, log: &Path) -> Outcome<Gateway> {
         let (token, hash) = token(program)?;
         let listen = free_address()?;
+        let data = path.to_str().ok_or("the path of the data is no text")?;
+        // As many questions as there are rounds: unless told otherwise 120 a minute are answered.
+        let config = format!(
+            "organization = \"bench\"\nenvironment = \"bench\"\n[gateway]\nlisten = \"{listen}\"\n\
+             [store]\npath = {data:?}\n[resources.analytics]\nrequests_per_minute = 1000000\n\
+             [[token]]\nname = \"bench\"\nhash = \"{hash}\"\nscopes = [\"analytics:read\"]\n\
+             [[api]]\nname = \"bench\"\nupstream = \"http://127.0.0.1:9\"\n",
+        );
+        let file = path.with_extension("toml");
+        fs::write(&file, config)?;
         let mut command = Command::new(program);
-        command
-            .args(["gateway", "--upstream", "http://127.0.0.1:9", "--listen", &listen.to_string(), "--data"])
-            .arg(path)
-            .env("LIFESIGNS_TOKEN_HASH", hash);
+        command.args(["run", "--config"]).arg(file);
         let process = Process::start(&mut command, listen, log)?;
         Ok(Gateway { client: Client::connect(listen, Some(token))?, _process: process })
     }

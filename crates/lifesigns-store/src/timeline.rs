@@ -4,7 +4,7 @@
 //! one. A leap further ahead (the first row ever is one, too) is believed only when rows keep coming from there
 //! for an hour: one row from the year 2100, or a clock that was wrong for some minutes, expires nothing.
 
-use lifesigns_model::bucket::{Level, Minute};
+use lifesigns_model::bucket::{Level, Minute, MinuteRange};
 use lifesigns_model::segment::Coverage;
 use lifesigns_model::store::Retention;
 
@@ -84,13 +84,22 @@ impl Timeline {
         }
     }
 
-    /// Closes the hours and days that have ended. The rows of every newly closed period are to be summed up
-    /// before anything expires.
-    pub(crate) fn close(&mut self) {
-        let Some(newest) = self.newest else { return };
-        let ended = newest.plus(-CLOSED_AFTER);
-        self.hours_until = self.hours_until.max(ended.floor(HOUR));
-        self.days_until = self.days_until.max(ended.floor(DAY));
+    /// The hours or the days that have ended and are not closed: their rows are to be summed up, and then
+    /// [`Timeline::close`] is to be called, before anything expires.
+    pub(crate) fn to_close(self) -> Option<(Level, MinuteRange)> {
+        let ended = self.newest?.plus(-CLOSED_AFTER);
+        let hours = MinuteRange::new(self.hours_until, ended.floor(HOUR));
+        let days = MinuteRange::new(self.days_until, self.hours_until.floor(DAY));
+        [(Level::Hour, hours), (Level::Day, days)].into_iter().find(|(_, range)| !range.is_empty())
+    }
+
+    /// Closes the hours or days up to here.
+    pub(crate) fn close(&mut self, level: Level, until: Minute) {
+        match level {
+            Level::Minute => {}
+            Level::Hour => self.hours_until = until,
+            Level::Day => self.days_until = until,
+        }
     }
 
     /// Moves what is kept forward as `retention` says, never beyond what has been summed up on the level above.
@@ -141,11 +150,17 @@ mod tests {
 
     use super::*;
 
+    fn close_all(timeline: &mut Timeline) {
+        while let Some((level, range)) = timeline.to_close() {
+            timeline.close(level, range.end);
+        }
+    }
+
     fn after(minutes: &[i64]) -> Timeline {
         let mut timeline = Timeline::default();
         for minute in minutes {
             timeline.observe(Minute::new(*minute));
-            timeline.close();
+            close_all(&mut timeline);
             timeline.expire(Retention::default());
         }
         timeline
@@ -199,7 +214,7 @@ mod tests {
             for minute in minutes {
                 let before = timeline;
                 timeline.observe(Minute::new(minute));
-                timeline.close();
+                close_all(&mut timeline);
                 timeline.expire(retention);
                 prop_assert!(timeline.days_from <= timeline.hours_from);
                 prop_assert!(timeline.hours_from <= timeline.minutes_from && timeline.hours_from <= timeline.days_until);

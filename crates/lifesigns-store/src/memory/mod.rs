@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lifesigns_model::bucket::{Level, Minute, MinuteRange};
+use lifesigns_model::bucket::{Level, Minute};
 use lifesigns_model::histogram::DecodeError;
 use lifesigns_model::segment;
 use lifesigns_model::store::{
@@ -172,12 +172,14 @@ impl Kept {
     }
 
     fn close(&mut self) -> Result<(), DecodeError> {
-        let before = self.timeline;
-        self.timeline.close();
-        let hours = MinuteRange::new(before.hours_until, self.timeline.hours_until);
-        self.hours.sum_up(&self.minutes, hours, Level::Hour)?;
-        let days = MinuteRange::new(before.days_until, self.timeline.days_until);
-        self.days.sum_up(&self.hours, days, Level::Day)
+        while let Some((level, range)) = self.timeline.to_close() {
+            match level {
+                Level::Day => self.days.sum_up(&self.hours, range, level)?,
+                _ => self.hours.sum_up(&self.minutes, range, level)?,
+            }
+            self.timeline.close(level, range.end);
+        }
+        Ok(())
     }
 
     /// Lets go what is past its retention, and then hour by hour and day by day what is past the cap.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lifesigns_model::bucket::{Level, Minute, MinuteRange};
 use lifesigns_model::rollup::Rollup;
@@ -26,13 +27,43 @@ pub(super) type Notes = BTreeMap<(Arc<str>, Arc<str>), Option<Arc<str>>>;
 /// Series whose numbers are remembered; past it all are forgotten and looked up again.
 const MAX_KNOWN_SERIES: usize = 100_000;
 
+/// How long one transaction goes on summing up at most, but for the API that it is at: an hour of ten thousand series
+/// takes seconds, in which nothing else would be written.
+const SUMMING_UP: Duration = Duration::from_millis(100);
+
 /// The one connection that writes, and what it knows of the file.
 #[derive(Debug)]
 pub(super) struct Database {
     connection: Connection,
     retention: Retention,
     timeline: Timeline,
+    closing: Option<Closing>,
+    summing_up: Duration,
     known: HashMap<Arc<Series>, Known>,
+}
+
+/// Hours or days that are being closed, in one transaction after the other. What is there of them already is not read
+/// before all of it is, and is written anew by whoever begins again.
+#[derive(Clone, Copy, Debug)]
+struct Closing {
+    level: Level,
+    range: MinuteRange,
+    /// The APIs before this one have been summed up.
+    next_api: i64,
+}
+
+impl Closing {
+    /// Whether the block of an API has been written that a row of this minute belongs to.
+    fn has_summed_up(&self, level: Level, api: i64, minute: Minute) -> bool {
+        self.level == level && api < self.next_api && self.range.contains(minute)
+    }
+}
+
+/// What a transaction has changed.
+struct Written {
+    timeline: Timeline,
+    closing: Option<Closing>,
+    too_old: u64,
 }
 
 /// A series in the dictionary.
@@ -46,7 +77,19 @@ struct Known {
 impl Database {
     pub(super) fn new(connection: Connection, retention: Retention) -> rusqlite::Result<Database> {
         let timeline = load_timeline(&connection)?;
-        Ok(Database { connection, retention, timeline, known: HashMap::new() })
+        let (closing, summing_up) = (None, SUMMING_UP);
+        Ok(Database { connection, retention, timeline, closing, summing_up, known: HashMap::new() })
+    }
+
+    /// Whether more is to be summed up.
+    pub(super) const fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// One API in each transaction.
+    #[cfg(test)]
+    pub(super) fn sum_up_in_steps(self) -> Database {
+        Database { summing_up: Duration::ZERO, ..self }
     }
 
     pub(super) const fn connection(&self) -> &Connection {
@@ -64,8 +107,8 @@ impl Database {
         &self.timeline
     }
 
-    /// Adds all rows and notes in one transaction, which also closes what the rows close. All or nothing is written. Returns how
-    /// many exchanges were in rows that are past every retention.
+    /// Adds all rows and notes in one transaction, which also closes what the rows close, or begins to. All or nothing is
+    /// written. Returns how many exchanges were in rows that are past every retention.
     pub(super) fn write(&mut self, pending: &Pending, notes: &Notes) -> rusqlite::Result<u64> {
         if self.known.len() > MAX_KNOWN_SERIES {
             self.known.clear();
@@ -75,8 +118,8 @@ impl Database {
             // The transaction may have given out numbers that no longer stand for anything.
             self.known.clear();
         }
-        let (timeline, too_old) = written?;
-        self.timeline = timeline;
+        let Written { timeline, closing, too_old } = written?;
+        (self.timeline, self.closing) = (timeline, closing);
         Ok(too_old)
     }
 
@@ -85,7 +128,7 @@ impl Database {
         self.known.clear();
     }
 
-    fn write_transaction(&mut self, pending: &Pending, notes: &Notes) -> rusqlite::Result<(Timeline, u64)> {
+    fn write_transaction(&mut self, pending: &Pending, notes: &Notes) -> rusqlite::Result<Written> {
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let mut too_old = 0;
         // By API and by minute, each of which is one block.
@@ -101,7 +144,8 @@ impl Database {
         for level in Level::ALL {
             let mut table = Table::open(&transaction, level)?;
             for ((api, minute), rows) in &minutes {
-                if self.timeline.levels_of(*minute).any(|takes| takes == level) {
+                let is_closing = self.closing.is_some_and(|it| it.has_summed_up(level, *api, *minute));
+                if is_closing || self.timeline.levels_of(*minute).any(|takes| takes == level) {
                     table.add(*api, minute.floor(level.minutes()), rows)?;
                 }
             }
@@ -112,18 +156,14 @@ impl Database {
         for minute in minutes {
             timeline.observe(minute);
         }
-        timeline.close();
-        let hours = MinuteRange::new(self.timeline.hours_until, timeline.hours_until);
-        sum_up(&transaction, Level::Minute, hours, Level::Hour)?;
-        let days = MinuteRange::new(self.timeline.days_until, timeline.days_until);
-        sum_up(&transaction, Level::Hour, days, Level::Day)?;
+        let closing = close(&transaction, &mut timeline, self.closing, Instant::now() + self.summing_up)?;
         timeline.expire(self.retention);
         if timeline != self.timeline {
             save_timeline(&transaction, &timeline)?;
         }
         write_notes(&transaction, notes)?;
         transaction.commit()?;
-        Ok((timeline, too_old))
+        Ok(Written { timeline, closing, too_old })
     }
 }
 
@@ -187,38 +227,60 @@ impl<'c> Table<'c> {
     }
 }
 
-/// Writes the blocks of `level` for newly closed buckets of it, from the blocks of the level below. API by API and
-/// bucket by bucket, so that only one bucket of one API is in memory.
+/// Goes on with what is being closed, and with what is to be closed besides, until there is nothing more or the time is
+/// over. What is left.
+fn close(
+    transaction: &Transaction<'_>,
+    timeline: &mut Timeline,
+    mut begun: Option<Closing>,
+    deadline: Instant,
+) -> rusqlite::Result<Option<Closing>> {
+    let mut following = transaction.prepare_cached("SELECT min(id) FROM api WHERE id >= ?1")?;
+    let next = |timeline: &Timeline| {
+        timeline.to_close().map(|(level, range)| Closing { level, range, next_api: i64::MIN })
+    };
+    let mut is_late = false;
+    while let Some(mut closing) = begun.take().or_else(|| next(timeline)) {
+        while let Some(api) = following.query_row([closing.next_api], |row| row.get::<_, Option<i64>>(0))? {
+            // One at least, however little time there is.
+            if is_late {
+                return Ok(Some(closing));
+            }
+            sum_up(transaction, api, closing.range, closing.level)?;
+            closing.next_api = api + 1;
+            is_late = Instant::now() >= deadline;
+        }
+        timeline.close(closing.level, closing.range.end);
+    }
+    Ok(None)
+}
+
+/// Writes the blocks of an API of `level`, from those of the level below. Bucket by bucket, so that only one is in memory.
 fn sum_up(
     transaction: &Transaction<'_>,
-    from: Level,
+    api: i64,
     closed: MinuteRange,
     level: Level,
 ) -> rusqlite::Result<()> {
-    if closed.is_empty() {
-        return Ok(());
-    }
+    let below = if level == Level::Day { Level::Hour } else { Level::Minute };
     let mut table = Table::open(transaction, level)?;
-    let mut scan = transaction.prepare_cached(blocks::scan(from, true))?;
-    for api in all_apis(transaction)? {
-        let mut bucket = closed.start;
-        let mut sums = BTreeMap::<i64, Rollup>::new();
-        let mut found = scan.query((api, closed.start.number(), closed.end.number()))?;
-        while let Some(row) = found.next()? {
-            let start = Minute::new(row.get(0)?).floor(level.minutes());
-            if start != bucket {
-                table.put_all(api, bucket, &mut sums)?;
-                bucket = start;
-            }
-            for entry in blocks::entries(row, true)? {
-                let entry = entry.map_err(|error| damaged(1, error))?;
-                let sum = sums.entry(entry.series).or_default();
-                entry.add_to(&mut 0, sum).map_err(|error| damaged(2, error))?;
-            }
+    let mut scan = transaction.prepare_cached(blocks::scan(below, true))?;
+    let mut bucket = closed.start;
+    let mut sums = BTreeMap::<i64, Rollup>::new();
+    let mut found = scan.query((api, closed.start.number(), closed.end.number()))?;
+    while let Some(row) = found.next()? {
+        let start = Minute::new(row.get(0)?).floor(level.minutes());
+        if start != bucket {
+            table.put_all(api, bucket, &mut sums)?;
+            bucket = start;
         }
-        table.put_all(api, bucket, &mut sums)?;
+        for entry in blocks::entries(row, true)? {
+            let entry = entry.map_err(|error| damaged(1, error))?;
+            let sum = sums.entry(entry.series).or_default();
+            entry.add_to(&mut 0, sum).map_err(|error| damaged(2, error))?;
+        }
     }
-    Ok(())
+    table.put_all(api, bucket, &mut sums)
 }
 
 /// Brings the rows of version 2, one for each series, together in blocks.

@@ -89,7 +89,7 @@ impl Writer {
         loop {
             let patience = match self.failed_at {
                 Some(at) => Some(RETRY.saturating_sub(at.elapsed())),
-                None => self.upkeep_due.then_some(Duration::ZERO),
+                None => (self.upkeep_due || self.is_closing()).then_some(Duration::ZERO),
             };
             let taken = queue.take(patience, ROWS_A_TRANSACTION);
             for batch in taken.batches {
@@ -108,7 +108,7 @@ impl Writer {
                 self.replace_or_tell(&what);
             }
             let due = self.failed_at.is_none_or(|at| at.elapsed() >= RETRY);
-            if self.has_more() && (due || taken.asked || !taken.open) {
+            if (self.has_more() || self.is_closing()) && (due || taken.asked || !taken.open) {
                 self.write();
             }
             match &*self.gauges.last_error() {
@@ -128,6 +128,11 @@ impl Writer {
     /// Whether there is something to write.
     fn has_more(&self) -> bool {
         !self.pending.is_empty() || !self.notes.is_empty()
+    }
+
+    /// Whether hours or days are being summed up, of which each transaction does a part.
+    fn is_closing(&self) -> bool {
+        self.database.as_ref().is_some_and(Database::is_closing)
     }
 
     /// The newest note counts. While writing fails, no more are held than could be queued.

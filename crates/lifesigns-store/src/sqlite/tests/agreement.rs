@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::memory::MemoryStore;
+use crate::packed::Packed;
 
 const DAY: i64 = 1440;
 
@@ -87,6 +88,40 @@ proptest! {
             }
         }
         drop(store);
+        assert_sound(&place.path);
+    }
+
+    #[test]
+    fn what_is_closed_in_many_steps_is_at_no_time_read_as_if_it_were_whole(
+        batches in prop::collection::vec((rows(0..3 * DAY), any::<bool>(), selections(0..3 * DAY)), 1..10),
+    ) {
+        let place = place();
+        let opened = || {
+            let connection = schema::open_for_writing(&place.path, Duration::ZERO, true).unwrap();
+            let retention = Retention { minute_rows: 10 * DAY, ..Retention::default() };
+            write::Database::new(connection, retention).unwrap().sum_up_in_steps()
+        };
+        let mut database = opened();
+        let reader = SqliteReader::open(&place.path, Duration::ZERO).unwrap();
+        let none = write::Notes::new();
+        let mut all = Vec::new();
+        for (batch, reopen, selection) in batches {
+            // Each in a transaction of its own, which sums up one API of whatever is being closed.
+            for row in batch {
+                let pending = [((row.minute, Arc::clone(&row.series)), Packed::of(&row.rollup))].into();
+                database.write(&pending, &none).unwrap();
+                all.push(row);
+            }
+            prop_assert_eq!(&reader.select(&selection).unwrap().groups, &added_up(&all, &selection), "{:?}", selection);
+            if reopen {
+                drop(database);
+                database = opened();
+            }
+        }
+        while database.is_closing() {
+            database.write(&write::Pending::new(), &none).unwrap();
+        }
+        drop(database);
         assert_sound(&place.path);
     }
 

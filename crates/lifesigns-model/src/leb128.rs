@@ -40,6 +40,7 @@ const WINDOW: usize = 32;
 /// other: where they end is found without a branch for each byte, since a processor cannot guess how long each of them is.
 #[inline]
 pub fn read_first<const N: usize, const ALL: usize>(bytes: &mut &[u8]) -> Option<[u64; N]> {
+    const { assert!(N <= ALL, "no more can be read than are there") };
     if let Some((numbers, rest)) = read_in_window::<N, ALL>(bytes) {
         *bytes = rest;
         return Some(numbers);

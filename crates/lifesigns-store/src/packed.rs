@@ -60,7 +60,7 @@ impl Sums {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Packed {
     pub(crate) sums: Sums,
-    /// As `Histogram::encode_buckets` makes them. Empty where nobody asked for them.
+    /// As `Histogram::encode_buckets` makes them.
     pub(crate) buckets: Box<[u8]>,
 }
 

@@ -66,6 +66,9 @@ pub struct Options {
     /// Merged rows that are held while writing fails, at 0.1 to 2 KB of memory each; more are dropped and counted.
     /// Default 50,000.
     pub max_held_rows: usize,
+    /// How long a transaction goes on closing hours and days before it leaves the rest to the next, so that rows are
+    /// written meanwhile. One API is closed at once, however long that takes. Default 100 ms.
+    pub closing: Duration,
     /// How long to wait for another program that has the file locked, such as a `sqlite3` shell. Default 5 s.
     pub busy_timeout: Duration,
     /// Bytes past which the file may not grow: writing then fails as it does on a full disk. `None`, the default:
@@ -79,6 +82,7 @@ impl Default for Options {
             retention: Retention::default(),
             max_queued_rows: 50_000,
             max_held_rows: 50_000,
+            closing: Duration::from_millis(100),
             busy_timeout: Duration::from_secs(5),
             max_bytes: None,
         }
@@ -214,7 +218,7 @@ fn open_database(path: &Path, options: &Options, is_known: bool) -> Result<Datab
             .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))
             .map_err(failed)?;
     }
-    Database::new(connection, options.retention).map_err(failed)
+    Database::new(connection, options).map_err(failed)
 }
 
 impl RollupStore for SqliteStore {

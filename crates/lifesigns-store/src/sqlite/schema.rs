@@ -44,7 +44,7 @@ pub(super) fn open_for_writing(
     busy_timeout: Duration,
     is_known: bool,
 ) -> Result<Connection, Fault> {
-    let is_ours = refuse_foreign_header(path, is_known)?;
+    let is_ours = refuse_foreign_header(path, is_known, was_ours)?;
     let failed = |error| {
         let fault = Fault::of(path, "the store could not be opened", error);
         Fault { is_damage: fault.is_damage && is_ours, ..fault }
@@ -70,7 +70,7 @@ pub(super) fn open_for_writing(
 
 /// Opens a file that is there, for reading only.
 pub(super) fn open_for_reading(path: &Path, busy_timeout: Duration) -> Result<Connection, Fault> {
-    refuse_foreign_header(path, false)?;
+    refuse_foreign_header(path, false, |_| false)?;
     let failed = |error| Fault::of(path, "the store could not be opened for reading", error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -135,8 +135,12 @@ pub(super) fn save_timeline(transaction: &Transaction<'_>, timeline: &Timeline) 
 /// SQLite does the reading because a plain descriptor must not be closed here: the locks that this process already
 /// has on the file would go with it (POSIX `fcntl`), and other programs take the file for unused then.
 ///
-/// Whether the file is one of ours for certain.
-fn refuse_foreign_header(path: &Path, is_known: bool) -> Result<bool, Fault> {
+/// Whether the file is one of ours for certain. `was_ours` is asked where the header does not tell.
+fn refuse_foreign_header(
+    path: &Path,
+    is_known: bool,
+    was_ours: impl Fn(&Path) -> bool,
+) -> Result<bool, Fault> {
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
         Err(error) => {
@@ -157,14 +161,14 @@ fn refuse_foreign_header(path: &Path, is_known: bool) -> Result<bool, Fault> {
     });
     match header {
         Ok((APPLICATION_ID, version)) => Ok(refuse_newer(path, version).map(|()| true)?),
-        // Judged by its tables once it is open: it may be one that was made and never used.
-        Ok((0, _)) => Ok(is_known),
-        Ok(_) if !was_ours(path) => Err(foreign(path).into()),
-        Ok((mark, _)) => {
+        Ok((mark, _)) if was_ours(path) => {
             let text =
                 format!("{} is damaged: its tables are ours and its mark is {mark:#x}", path.display());
             Err(Fault { error: StoreError::new(text), is_damage: true })
         }
+        // Judged by its tables once it is open: it may be one that was made and never used.
+        Ok((0, _)) => Ok(is_known),
+        Ok(_) => Err(foreign(path).into()),
         Err(error) if is_damage(&error) && (is_known || was_ours(path)) => {
             Err(Fault::of(path, "the store could not be opened", error))
         }
@@ -184,7 +188,10 @@ fn refuse_foreign_header(path: &Path, is_known: bool) -> Result<bool, Fault> {
 }
 
 /// Whether the beginning of a file that SQLite does not take for one of ours holds what only ours do: the mark in its
-/// place, or one of the tables.
+/// place, or among bytes that no text has our table of series.
+///
+/// This closes a plain descriptor, and with it go the locks that this process may have on the file. It is asked only about
+/// a file that is not taken for a sound one of ours, by whoever is about to open it for writing.
 fn was_ours(path: &Path) -> bool {
     const FIRST_PAGES: u64 = 64 << 10;
     let (first, _) = MIGRATIONS[0];
@@ -195,7 +202,9 @@ fn was_ours(path: &Path) -> bool {
     let mut beginning = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(FIRST_PAGES).read_to_end(&mut beginning));
     let is_marked = beginning.get(68..72) == Some(&APPLICATION_ID.to_be_bytes());
-    read.is_ok() && (is_marked || beginning.windows(table.len()).any(|found| found == table.as_bytes()))
+    let has_table =
+        beginning.contains(&0) && beginning.windows(table.len()).any(|found| found == table.as_bytes());
+    read.is_ok() && (is_marked || has_table)
 }
 
 /// The path as an SQLite URI: <https://www.sqlite.org/uri.html>.

@@ -26,13 +26,18 @@ impl InFiles {
 impl Harness for InFiles {
     fn open(&self, retention: Retention) -> Box<dyn RollupStore> {
         self.opened.set(self.opened.get() + 1);
-        Box::new(SqliteStore::open(self.path(), Options { retention, ..Options::default() }).unwrap())
+        Box::new(SqliteStore::open(self.path(), keeping(retention)).unwrap())
     }
 
     fn reopened(&self, store: Box<dyn RollupStore>, retention: Retention) -> Box<dyn RollupStore> {
         drop(store);
-        Box::new(SqliteStore::open(self.path(), Options { retention, ..Options::default() }).unwrap())
+        Box::new(SqliteStore::open(self.path(), keeping(retention)).unwrap())
     }
+}
+
+/// What is closed is closed at once, however slow the machine is: what has expired by then is looked at.
+fn keeping(retention: Retention) -> Options {
+    Options { retention, closing: Duration::from_hours(1), ..Options::default() }
 }
 
 /// A folder that is removed with it, and the path of a file in it.
@@ -89,13 +94,28 @@ fn assert_sound(path: &Path) {
     assert_eq!(count("minutes", from, until), count("hours", from, until), "hours");
     let (from, until) = (timeline.hours_from, timeline.days_until);
     assert_eq!(count("hours", from, until), count("days", from, until), "days");
-    assert_eq!(count("hours", timeline.hours_until, Minute::new(i64::MAX)), 0, "no hour before it is closed");
-    assert_eq!(count("days", timeline.days_until, Minute::new(i64::MAX)), 0, "no day before it is closed");
 }
 
 #[test]
 fn sqlite_conforms() {
     conformance::check(&InFiles { folder: TempDir::new().unwrap(), opened: 0.into() });
+}
+
+#[test]
+fn what_is_being_closed_is_closed_though_nothing_more_comes() {
+    let place = place();
+    let options = Options { closing: Duration::ZERO, ..Options::default() };
+    let store = SqliteStore::open(&place.path, options).unwrap();
+    append(&store, ["a", "b", "c", "d"].map(|api| row(1, api, 200, 5)).into());
+    append(&store, vec![row(61, "a", 200, 5)]);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let hours = "SELECT coalesce((SELECT value FROM meta WHERE name = 'hours_until'), 0)";
+    while number(&place.path, hours) < 60 {
+        assert!(std::time::Instant::now() < deadline, "the hour is not closed");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(number(&place.path, "SELECT count(*) FROM hours"), 4);
+    assert_eq!(total(&store), 5);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use lifesigns_model::store::Retention;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::Options;
 use super::block::{Block, Builder, added};
 use super::blocks::{self, signed, unsigned};
 use super::error::damaged;
@@ -27,18 +28,15 @@ pub(super) type Notes = BTreeMap<(Arc<str>, Arc<str>), Option<Arc<str>>>;
 /// Series whose numbers are remembered; past it all are forgotten and looked up again.
 const MAX_KNOWN_SERIES: usize = 100_000;
 
-/// How long one transaction goes on summing up at most, but for the API that it is at: an hour of ten thousand series
-/// takes seconds, in which nothing else would be written.
-const SUMMING_UP: Duration = Duration::from_millis(100);
-
 /// The one connection that writes, and what it knows of the file.
 #[derive(Debug)]
 pub(super) struct Database {
     connection: Connection,
     retention: Retention,
     timeline: Timeline,
+    /// What is being closed, and for how long in one transaction.
     closing: Option<Closing>,
-    summing_up: Duration,
+    closing_time: Duration,
     known: HashMap<Arc<Series>, Known>,
 }
 
@@ -75,21 +73,21 @@ struct Known {
 }
 
 impl Database {
-    pub(super) fn new(connection: Connection, retention: Retention) -> rusqlite::Result<Database> {
+    pub(super) fn new(connection: Connection, options: &Options) -> rusqlite::Result<Database> {
         let timeline = load_timeline(&connection)?;
-        let (closing, summing_up) = (None, SUMMING_UP);
-        Ok(Database { connection, retention, timeline, closing, summing_up, known: HashMap::new() })
+        Ok(Database {
+            connection,
+            retention: options.retention,
+            timeline,
+            closing: None,
+            closing_time: options.closing,
+            known: HashMap::new(),
+        })
     }
 
     /// Whether more is to be summed up.
     pub(super) const fn is_closing(&self) -> bool {
         self.closing.is_some()
-    }
-
-    /// One API in each transaction.
-    #[cfg(test)]
-    pub(super) fn sum_up_in_steps(self) -> Database {
-        Database { summing_up: Duration::ZERO, ..self }
     }
 
     pub(super) const fn connection(&self) -> &Connection {
@@ -156,7 +154,7 @@ impl Database {
         for minute in minutes {
             timeline.observe(minute);
         }
-        let closing = close(&transaction, &mut timeline, self.closing, Instant::now() + self.summing_up)?;
+        let closing = close(&transaction, &mut timeline, self.closing, Instant::now() + self.closing_time)?;
         timeline.expire(self.retention);
         if timeline != self.timeline {
             save_timeline(&transaction, &timeline)?;

@@ -108,7 +108,9 @@ impl Writer {
                 self.replace_or_tell(&what);
             }
             let due = self.failed_at.is_none_or(|at| at.elapsed() >= RETRY);
-            if (self.has_more() || self.is_closing()) && (due || taken.asked || !taken.open) {
+            // After a failure there may be a file to be begun, also where nothing waits for it.
+            let has_work = self.has_more() || self.is_closing() || self.failed_at.is_some();
+            if has_work && (due || taken.asked || !taken.open) {
                 self.write();
             }
             match &*self.gauges.last_error() {

@@ -99,12 +99,13 @@ proptest! {
         let opened = || {
             let connection = schema::open_for_writing(&place.path, Duration::ZERO, true).unwrap();
             let retention = Retention { minute_rows: 10 * DAY, ..Retention::default() };
-            write::Database::new(connection, retention).unwrap().sum_up_in_steps()
+            let options = Options { retention, closing: Duration::ZERO, ..Options::default() };
+            write::Database::new(connection, &options).unwrap()
         };
         let mut database = opened();
         let reader = SqliteReader::open(&place.path, Duration::ZERO).unwrap();
         let none = write::Notes::new();
-        let mut all = Vec::new();
+        let (mut all, mut selections) = (Vec::new(), Vec::new());
         for (batch, reopen, selection) in batches {
             // Each in a transaction of its own, which sums up one API of whatever is being closed.
             for row in batch {
@@ -113,6 +114,7 @@ proptest! {
                 all.push(row);
             }
             prop_assert_eq!(&reader.select(&selection).unwrap().groups, &added_up(&all, &selection), "{:?}", selection);
+            selections.push(selection);
             if reopen {
                 drop(database);
                 database = opened();
@@ -120,6 +122,9 @@ proptest! {
         }
         while database.is_closing() {
             database.write(&write::Pending::new(), &none).unwrap();
+        }
+        for selection in selections {
+            prop_assert_eq!(&reader.select(&selection).unwrap().groups, &added_up(&all, &selection), "{:?}", selection);
         }
         drop(database);
         assert_sound(&place.path);
@@ -133,7 +138,7 @@ proptest! {
     ) {
         let place = place();
         let retention = Retention { minute_rows: kept[0], hour_rows: kept[1], day_rows: kept[2] };
-        let options = Options { retention, ..Options::default() };
+        let options = keeping(retention);
         let memory = MemoryStore::new(retention);
         let mut file = SqliteStore::open(&place.path, options).unwrap();
         for (batch, reopen) in batches {

@@ -74,11 +74,12 @@ fn a_file_that_cannot_be_opened_is_set_aside() {
 #[test]
 fn a_damaged_file_that_was_brought_from_elsewhere_is_known_by_what_is_left_of_it() {
     type Damage = fn(&mut Vec<u8>);
-    let damages: [(&str, Damage); 4] = [
+    let damages: [(&str, Damage); 5] = [
         ("half a page is left", |bytes| bytes.truncate(5000)),
         ("a bit of the header", |bytes| bytes[3] ^= 1),
         ("the header", |bytes| bytes[..100].fill(0xaa)),
         ("the mark", |bytes| bytes[68] ^= 1),
+        ("no mark", |bytes| bytes[68..72].fill(0)),
     ];
     for (what, damage) in damages {
         let mut bytes = fs::read(&filled().path).unwrap();

@@ -74,7 +74,7 @@ fn a_full_queue_gives_the_rows_back_and_never_waits() {
 fn a_series_whose_entry_was_rolled_back_gets_a_number_of_its_own() {
     let place = place();
     let connection = schema::open_for_writing(&place.path, Duration::ZERO, false).unwrap();
-    let mut database = Database::new(connection, Retention::default()).unwrap();
+    let mut database = Database::new(connection, &Options::default()).unwrap();
     let pending = |api: &str| -> write::Pending {
         let row = row(1, api, 200, 5);
         [((row.minute, row.series), Packed::of(&row.rollup))].into()

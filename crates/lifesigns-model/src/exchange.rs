@@ -72,8 +72,8 @@ impl fmt::Display for FailedBy {
 pub struct Measurement {
     /// From the end of the request's head to the end of the response, in microseconds.
     pub total_micros: u64,
-    /// From the end of the request's head to the response's head, in microseconds. The total time where all of the
-    /// body was there with the head.
+    /// From the end of the request's head to the moment when the response's head was on its way and its body was first
+    /// waited for, in microseconds. The total time where the body was over at once, or nobody asked for it.
     pub first_byte_micros: u64,
     /// Bytes of the request's body.
     pub request_bytes: u64,

@@ -270,7 +270,69 @@ fn client_number(state: &ApiState, name: Option<&HeaderValue>) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http_body::Frame;
+    use http_body_util::Full;
+
     use super::*;
+    use crate::Lifesigns;
+
+    /// A body that answers each poll with the next of these; after the last it is over.
+    struct Steps(VecDeque<Poll<&'static str>>);
+
+    impl Body for Steps {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let Some(step) = self.0.pop_front() else { return Poll::Ready(None) };
+            step.map(|data| Some(Ok(Frame::data(Bytes::from_static(data.as_bytes())))))
+        }
+    }
+
+    /// Total time and time to the first byte, in microseconds, of an answer that is polled so often with a pause after
+    /// each time, and then dropped.
+    fn times<B: Body + Unpin>(lifesigns: &Lifesigns, body: B, polls: usize) -> (u64, u64) {
+        let exchange = lifesigns.own().begin(&Method::GET, &HeaderMap::new());
+        let mut body = exchange.answer(StatusCode::OK, FailedBy::Nobody, body);
+        for _ in 0..polls {
+            let _polled = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        drop(body);
+        lifesigns.process.collect();
+        let recent = lifesigns.process.recorder.recent();
+        let measured = &recent.newest_first().next().unwrap().measured;
+        (measured.total_micros, measured.first_byte_micros)
+    }
+
+    #[test]
+    fn the_first_byte_comes_before_the_last_where_the_body_is_waited_for() {
+        let lifesigns = Lifesigns::builder("polls").start().unwrap();
+        for steps in [
+            vec![Poll::Pending, Poll::Ready("a")],
+            vec![Poll::Ready("a"), Poll::Ready("b")],
+            vec![Poll::Ready("a"), Poll::Pending],
+        ] {
+            let (total, first) = times(&lifesigns, Steps(steps.clone().into()), 3);
+            assert!(first + 4000 <= total, "{steps:?}: {first} of {total}");
+        }
+        for polls in [0, 1] {
+            let (total, first) = times(&lifesigns, Full::new(Bytes::from_static(b"a")), polls);
+            assert_eq!(first, total, "{polls} polls");
+        }
+        let (total, first) = times(&lifesigns, Steps(VecDeque::new()), 1);
+        assert_eq!(first, total);
+    }
 
     #[test]
     fn the_first_of_the_names_that_is_there_is_the_client_and_two_traces_are_none() {

@@ -12,7 +12,7 @@ pub(crate) mod ring;
 
 use std::cell::RefCell;
 use std::num::NonZeroU128;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -117,7 +117,7 @@ impl Watched {
     }
 
     /// Counts it, on whatever thread this is.
-    pub(crate) fn end(self: Watched, at: Reading, measured: &Measurement) {
+    pub(crate) fn end(self, at: Reading, measured: &Measurement) {
         let key = self.0.seen.key;
         let ended = Ended { key: key.into(), at_micros: at.micros() as i64, measured: *measured };
         let mut watched = Some(self);
@@ -202,6 +202,8 @@ struct Threads {
     counts: Vec<Arc<Counts>>,
     /// Begun and ended exchanges of those that are no more.
     landed: Landed,
+    /// Whether the recorder is no more, so that nobody reads what they count.
+    are_forgotten: bool,
 }
 
 /// Where finished exchanges go.
@@ -240,7 +242,12 @@ impl Subjects {
             accumulator: Mutex::default(),
             subjects: Arc::clone(self),
         });
-        lock(&self.threads).counts.push(Arc::clone(&counts));
+        let mut threads = lock(&self.threads);
+        // They would hold each other for ever.
+        if !threads.are_forgotten {
+            threads.counts.push(Arc::clone(&counts));
+        }
+        drop(threads);
         counts
     }
 }
@@ -248,7 +255,8 @@ impl Subjects {
 impl Recorder {
     /// A recorder for APIs with these routes, whose threads each keep at most `max_series` series.
     pub(crate) fn new(routes: Vec<Arc<Labels>>, max_series: usize) -> Recorder {
-        let threads = Threads { counts: Vec::new(), landed: Landed::new(routes.len()) };
+        let landed = Landed::new(routes.len());
+        let threads = Threads { counts: Vec::new(), landed, are_forgotten: false };
         let subjects = Subjects {
             recorder: NEXT_RECORDER.fetch_add(1, Ordering::Relaxed),
             clock: Clock::new(),
@@ -285,12 +293,16 @@ impl Recorder {
         let Subjects { clock, max_series, threads, .. } = &*self.subjects;
         clock.adjust();
         let mut threads = lock(threads);
-        let Threads { counts, landed } = &mut *threads;
+        let Threads { counts, landed, .. } = &mut *threads;
         let mut spares = lock(&self.spares);
         let (mut recent, mut left_out, mut traced) = (Vec::<Ended>::new(), 0, Vec::new());
         counts.retain(|shared| {
             // Asked before the swap: whoever is alone now cannot be joined any more.
             let thread_has_ended = Arc::strong_count(shared) == 1;
+            if thread_has_ended {
+                // What the others did before they let go of it is to be seen.
+                fence(Ordering::Acquire);
+            }
             let mut full = {
                 let mut accumulator = lock(&shared.accumulator);
                 shared.fold(&mut accumulator);
@@ -334,7 +346,9 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         // They hold their subjects, which hold them.
-        lock(&self.subjects.threads).counts.clear();
+        let mut threads = lock(&self.subjects.threads);
+        threads.counts.clear();
+        threads.are_forgotten = true;
     }
 }
 
@@ -417,6 +431,50 @@ mod tests {
         end(another);
         assert_eq!(recorder.in_flight(), [0, 0]);
         assert_eq!(drained(&recorder), 3);
+    }
+
+    #[test]
+    fn what_ended_on_another_thread_is_not_kept_there_for_the_next() {
+        let recorder = recorder(1, 10);
+        let elsewhere = std::thread::scope(|scope| scope.spawn(|| begin(&recorder, 0)).join().unwrap());
+        let here = begin(&recorder, 0);
+        assert!(!Arc::ptr_eq(&elsewhere.0.counts, &here.0.counts));
+        end(elsewhere);
+        assert!(Arc::ptr_eq(&begin(&recorder, 0).0.counts, &here.0.counts));
+    }
+
+    #[test]
+    fn an_exchange_may_end_when_its_thread_has_nothing_left_to_count_into() {
+        /// Ends what it holds.
+        struct Held(Option<Watched>);
+        impl Drop for Held {
+            fn drop(&mut self) {
+                end(self.0.take().unwrap());
+            }
+        }
+        thread_local! { static HELD: RefCell<Option<Held>> = const { RefCell::new(None) } }
+        let recorder = Arc::new(recorder(1, 10));
+        let of_thread = Arc::clone(&recorder);
+        let thread = std::thread::spawn(move || {
+            // Made first, so that it goes last.
+            HELD.with(|held| assert!(held.borrow().is_none()));
+            let watched = begin(&of_thread, 0);
+            HELD.with(|held| *held.borrow_mut() = Some(Held(Some(watched))));
+        });
+        thread.join().unwrap();
+        assert_eq!((drained(&recorder), recorder.in_flight()), (1, vec![0]));
+    }
+
+    #[test]
+    fn an_exchange_that_outlives_its_recorder_leaves_nothing_behind() {
+        let recorder = recorder(1, 10);
+        let subjects = Arc::downgrade(&recorder.subjects);
+        let watched = begin(&recorder, 0);
+        drop(recorder);
+        std::thread::spawn(move || end(watched)).join().unwrap();
+        // The next recorder that this thread counts for clears up.
+        end(begin(&super::tests::recorder(1, 10), 0));
+        assert_eq!(subjects.strong_count(), 0);
     }
 
     #[test]

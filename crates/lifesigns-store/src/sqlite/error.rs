@@ -31,10 +31,7 @@ impl From<StoreError> for Fault {
 pub(super) fn explain(path: &Path, what: &str, error: rusqlite::Error) -> StoreError {
     let path = path.display();
     let text = match error.sqlite_error_code() {
-        _ if is_damage(&error) => format!(
-            "{what}: {path} is damaged. Whoever opens it for writing sets it aside and begins a new one. What can be \
-             saved of it: sqlite3 {path} .recover | sqlite3 NEW_FILE"
-        ),
+        _ if is_damage(&error) => format!("{what}: {path} is damaged"),
         Some(ErrorCode::DiskFull) => format!(
             "{what}: there is no room for {path}. Free some space on its disk, or raise the size limit if one is set"
         ),
@@ -42,8 +39,8 @@ pub(super) fn explain(path: &Path, what: &str, error: rusqlite::Error) -> StoreE
             "{what}: another program holds {path} locked. End its transaction, perhaps an open sqlite3 shell"
         ),
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => format!(
-            "{what}: {path} cannot be opened or written. Its folder must exist, and folder and file must be \
-             writable for this user"
+            "{what}: {path} cannot be opened or written. Its folder must exist, and folder, file and what lies beside \
+             it ({path}-wal, {path}-shm) must be writable for this user"
         ),
         Some(ErrorCode::SystemIoFailure) => {
             format!("{what}: the disk of {path} failed to read or write. See the system's log for the disk")

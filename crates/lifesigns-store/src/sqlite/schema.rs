@@ -11,7 +11,7 @@ use lifesigns_model::store::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::blocks;
-use super::error::{Fault, damaged, is_damage};
+use super::error::{Fault, chain, damaged, is_damage};
 use super::write::gather_rows;
 use crate::timeline::Timeline;
 
@@ -19,6 +19,8 @@ use crate::timeline::Timeline;
 pub(super) const APPLICATION_ID: u32 = 0x4c69_6665;
 /// Bytes of a page.
 pub(super) const PAGE_SIZE: u64 = 8192;
+/// Bytes of the header of an SQLite file: <https://www.sqlite.org/fileformat2.html#the_database_header>.
+const HEADER_BYTES: u64 = 100;
 /// Version of the files that this program writes.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
@@ -71,7 +73,19 @@ pub(super) fn open_for_writing(
 /// Opens a file that is there, for reading only.
 pub(super) fn open_for_reading(path: &Path, busy_timeout: Duration) -> Result<Connection, Fault> {
     refuse_foreign_header(path, false, |_| false)?;
-    let failed = |error| Fault::of(path, "the store could not be opened for reading", error);
+    let failed = |error| {
+        let fault = Fault::of(path, "the store could not be opened for reading", error);
+        if !fault.is_damage {
+            return fault;
+        }
+        let path = path.display();
+        let text = format!(
+            "{}. Whoever opens it for writing sets it aside and begins a new one. What can be saved of it: sqlite3 {path} \
+             .recover | sqlite3 NEW_FILE",
+            chain(&fault.error)
+        );
+        Fault { error: StoreError::new(text), ..fault }
+    };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(busy_timeout).map_err(failed)?;
@@ -151,6 +165,11 @@ fn refuse_foreign_header(
             return Err(StoreError::new(text).into());
         }
         Ok(file) if file.len() == 0 => return Ok(true),
+        // SQLite takes some of these for empty ones.
+        Ok(file) if file.len() < HEADER_BYTES => {
+            let fault = Fault::from(no_store(path));
+            return Err(Fault { is_damage: is_known, ..fault });
+        }
         Ok(_) => {}
     }
     let flags =
@@ -172,18 +191,8 @@ fn refuse_foreign_header(
         Err(error) if is_damage(&error) && (is_known || was_ours(path)) => {
             Err(Fault::of(path, "the store could not be opened", error))
         }
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            let text = format!(
-                "{} is no SQLite file, or its beginning is damaged. Give another file, or set this one aside (rename \
-                 it)",
-                path.display()
-            );
-            Err(StoreError::new(text).into())
-        }
-        Err(error) => {
-            let fault = Fault::of(path, "the store could not be opened", error);
-            Err(Fault { is_damage: false, ..fault })
-        }
+        Err(error) if is_damage(&error) => Err(no_store(path).into()),
+        Err(error) => Err(Fault::of(path, "the store could not be opened", error)),
     }
 }
 
@@ -227,6 +236,7 @@ fn version_of(connection: &Connection) -> rusqlite::Result<Option<u32>> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     Ok(match (number("application_id")?, number("user_version")?) {
+        (APPLICATION_ID, 0) if tables > 0 => return Err(other_version(0)),
         (APPLICATION_ID, version) => Some(version),
         (0, 0) if tables == 0 => Some(0),
         _ => None,
@@ -253,6 +263,11 @@ fn find_tables(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The error for a file whose tables are not those of the version that it says it has.
+fn other_version(version: u32) -> rusqlite::Error {
+    damaged(0, std::io::Error::other(format!("its tables are not those of its version, {version}")))
+}
+
 fn refuse_newer(path: &Path, version: u32) -> Result<(), StoreError> {
     if version <= VERSION {
         return Ok(());
@@ -262,6 +277,13 @@ fn refuse_newer(path: &Path, version: u32) -> Result<(), StoreError> {
          as it is: use the newer Lifesigns, or give another file",
         path.display()
     )))
+}
+
+fn no_store(path: &Path) -> StoreError {
+    StoreError::new(format!(
+        "{} is no SQLite file, or its beginning is damaged. Give another file, or set this one aside (rename it)",
+        path.display()
+    ))
 }
 
 fn foreign(path: &Path) -> StoreError {
@@ -293,7 +315,11 @@ fn prepare(connection: &Connection, version: u32) -> rusqlite::Result<()> {
 fn migrate(connection: &mut Connection, version: u32) -> rusqlite::Result<()> {
     for (from, (sql, further)) in (0..).zip(MIGRATIONS).skip(version as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(sql)?;
+        transaction.execute_batch(sql).map_err(|error| match error {
+            // A table is there already, or one is not.
+            rusqlite::Error::SqlInputError { .. } => other_version(from),
+            error => error,
+        })?;
         if let Some(further) = further {
             further(&transaction)?;
         }

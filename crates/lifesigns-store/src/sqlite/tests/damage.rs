@@ -43,11 +43,14 @@ fn assert_begun_anew(place: &Place, damaged: &[u8], what: &str) {
 #[test]
 fn a_file_that_cannot_be_opened_is_set_aside() {
     type Damage = fn(&mut Vec<u8>);
-    let damages: [(&str, Damage); 8] = [
+    let damages: [(&str, Damage); 11] = [
         ("garbage", |bytes| {
             bytes.iter_mut().zip((0u8..251).cycle()).for_each(|(byte, other)| *byte ^= other | 1);
         }),
         ("zeros", |bytes| bytes.fill(0)),
+        ("a byte is left", |bytes| bytes.truncate(1)),
+        ("an older version than it is", |bytes| bytes[63] ^= 1),
+        ("no version", |bytes| bytes[63] = 0),
         ("a few bytes are left", |bytes| bytes.truncate(50)),
         ("half a page is left", |bytes| bytes.truncate(4096)),
         ("a bit of the header", |bytes| bytes[3] ^= 1),

@@ -80,6 +80,10 @@ fn the_file_of_another_program_is_refused_and_left_as_it_is() {
     assert!(error.to_string().contains("is no SQLite file"), "{error}");
     assert_eq!(fs::read_to_string(&place.path).unwrap(), "name,count\norders,5\n");
     assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    fs::write(&place.path, "x").unwrap();
+    let error = SqliteStore::open(&place.path, Options::default()).unwrap_err();
+    assert!(error.to_string().contains("is no SQLite file"), "{error}");
+    assert_eq!(fs::read_to_string(&place.path).unwrap(), "x");
     // Statements in our own words are no damaged file.
     let dump = include_str!("../migrations/0001-rollups.sql");
     fs::write(&place.path, dump).unwrap();

@@ -53,6 +53,7 @@ async fn show(printer: Printer, options: Options) -> Result<(), Problem> {
     let cannot_stop = |error: io::Error| Problem::new("signals cannot be caught here").because(&error);
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_stop)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_stop)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(cannot_stop)?;
 
     let world = World::start(options.listen).await?;
     let in_place = io::stdout().is_terminal();
@@ -75,6 +76,7 @@ async fn show(printer: Printer, options: Options) -> Result<(), Problem> {
             _ = ticks.tick() => shown = printer::result(&screen.figures(&world)),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = hang_up.recv() => break,
             () = &mut end => break,
         }
     }

@@ -110,12 +110,9 @@ fn find_by_path(api: &ApiState, path: &str) -> Option<Resource> {
         "events" => Question::Events,
         _ => return None,
     };
-    let mut segments = parent.rsplitn(4, '/');
-    let (environment, word, organization, base) =
-        (segments.next()?, segments.next()?, segments.next()?, segments.next()?);
-    if word != "environments" || api.paths.get(base) != Some(ResourceKind::Analytics) {
-        return None;
-    }
+    // Names may have slashes in them, encoded or not: none of these paths is to reach an upstream with its token.
+    let names = parent.strip_prefix(api.paths.of(ResourceKind::Analytics)?)?.strip_prefix('/')?;
+    let (organization, environment) = names.split_once("/environments/")?;
     let (organization, environment) = (organization.to_owned(), environment.to_owned());
     let target = Target::Analytics { organization, environment, question };
     Some(Resource { kind: ResourceKind::Analytics, target })

@@ -128,7 +128,14 @@ impl Attempts {
         if let Some(peer) = peer {
             self.networks.take(network(peer), now);
         }
-        self.of(app).take(app.key, now);
+        let allowance = self.of(app).take(app.key, now);
+        if app.is_known && allowance.allowed && allowance.remaining == 0 {
+            tracing::warn!(
+                ?peer,
+                seconds = allowance.reset_seconds,
+                "an app has sent too many wrong secrets: it has to wait"
+            );
+        }
     }
 
     fn of(&self, app: &App) -> &Limiter<[u8; 32]> {

@@ -250,6 +250,8 @@ async fn organization_and_environment_must_be_ones_that_the_token_opens() {
     check(&app, "ls_ops", "acme/test", 200, None).await;
     check(&app, "ls_ops", "other/test", 404, organization).await;
     check(&app, "ls_ops", "acme/live", 404, environment).await;
+    check(&app, "ls_ops", "acme%2Fb/test", 404, organization).await;
+    check(&app, "ls_ops", "acme/te%2Fst", 404, environment).await;
     check(&app, "ls_of_all", "acme/test", 200, None).await;
     check(&app, "ls_of_all", "other/test", 404, organization).await;
     check(&app, "ls_of_all", "acme/live", 404, environment).await;

@@ -4,6 +4,8 @@
 //! it in one transaction. When that fails, it keeps the rows and tries again: each second, and whenever somebody
 //! flushes. It ends when the queue is closed, after a last attempt to write.
 
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -197,6 +199,14 @@ impl Writer {
 
     /// Writes everything that is pending, and says how many exchanges were too old.
     fn attempt(&mut self) -> Result<u64, Fault> {
+        if self.has_gone() {
+            tracing::warn!(
+                path = %self.path.display(),
+                "the file of the store has been removed. A new one is begun; what was in it is no longer part of any answer"
+            );
+            // First, since whoever closes a file last removes its log by its name.
+            self.database = None;
+        }
         if self.database.is_none() {
             self.begin_file()?;
         }
@@ -207,6 +217,12 @@ impl Writer {
         let too_old = written.map_err(|error| Fault::of(&self.path, "rows could not be written", error))?;
         self.upkeep_due |= kept_from(database) != before;
         Ok(too_old)
+    }
+
+    /// Whether somebody has removed the file, so that whatever is written would never be found again.
+    fn has_gone(&self) -> bool {
+        let found = fs::metadata(&self.path);
+        self.database.is_some() && found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     fn begin_file(&mut self) -> Result<(), Fault> {

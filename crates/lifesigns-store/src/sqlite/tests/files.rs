@@ -104,6 +104,25 @@ fn a_file_that_is_being_written_is_refused_to_others() {
 }
 
 #[test]
+fn where_the_file_is_removed_a_new_one_is_begun() {
+    for also in [&["-wal", "-shm"][..], &[]] {
+        let place = place();
+        let store = open(&place.path);
+        append(&store, vec![row(1, "orders", 200, 5); 3]);
+        assert_eq!(total(&store), 3);
+        fs::remove_file(&place.path).unwrap();
+        for suffix in also {
+            fs::remove_file(beside(&place.path, suffix)).unwrap();
+        }
+        append(&store, vec![row(2, "orders", 200, 5); 2]);
+        assert_eq!(total(&store), 2, "{also:?}");
+        drop(store);
+        assert_sound(&place.path);
+        assert_eq!(total(&open(&place.path)), 2, "{also:?}");
+    }
+}
+
+#[test]
 fn any_path_can_be_opened_again() {
     let place = place();
     for name in ["a?b#c%41.db", "with space & é.db", "file:x.db"] {

@@ -37,7 +37,7 @@ type Migration = (&'static str, Option<fn(&Transaction<'_>) -> rusqlite::Result<
 /// The write-ahead log is cut back to this after a transaction that made it longer.
 const LOG_BYTES_KEPT: i64 = 64 << 20;
 const WRITER_CACHE_KIB: i64 = 2 << 10;
-const READER_CACHE_KIB: i64 = 8 << 10;
+const READER_CACHE_KIB: i64 = 16 << 10;
 
 /// Opens a file for writing: makes it if it is not there, and brings an older one up to date. `is_known` says that it has
 /// been ours before: one that cannot even be told for an SQLite file is damaged then, and not somebody else's.

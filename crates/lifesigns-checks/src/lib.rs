@@ -54,7 +54,7 @@ pub mod tcp;
 
 use std::fmt;
 
-pub use lifesigns::{Check, CheckPolicy, FailureKind, Report};
+pub use lifesigns::{BadOption, Check, CheckPolicy, FailureKind, Report};
 #[cfg(feature = "service")]
 pub use service::{Server, ServerUrl};
 
@@ -79,34 +79,3 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(…)")
     }
 }
-
-/// An option of a check that makes no sense. `Display` says what is wrong and how to mend it, and holds no secret.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BadOption {
-    /// The option, as it is called in a configuration: `url`, `path`.
-    pub option: &'static str,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-impl BadOption {
-    /// Something is wrong with this option.
-    pub fn new(option: &'static str, message: impl Into<String>) -> BadOption {
-        BadOption { option, message: message.into() }
-    }
-}
-
-#[cfg(feature = "tls")]
-impl From<lifesigns_tls::BadAuthorities> for BadOption {
-    fn from(bad: lifesigns_tls::BadAuthorities) -> BadOption {
-        BadOption::new("ca_file", bad.to_string())
-    }
-}
-
-impl fmt::Display for BadOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.option, self.message)
-    }
-}
-
-impl std::error::Error for BadOption {}

@@ -122,7 +122,7 @@ mod tests {
         ] {
             let error = Address::parse("address", text).unwrap_err();
             assert_eq!(error.option, "address");
-            assert!(error.message.contains("db.example:5432"), "{error}");
+            assert!(error.fault.contains("db.example:5432"), "{error}");
         }
     }
 }

@@ -185,8 +185,7 @@ fn tls(url: &Url, options: &Options) -> Result<(TlsConnector, ServerName<'static
         Some(Host::Ipv6(ip)) => ServerName::from(IpAddr::from(ip)),
         None => return Err(BadOption::new("endpoint", "names no host")),
     };
-    let config = lifesigns_tls::client_config(options.ca_file.as_deref())
-        .map_err(|bad| BadOption::new("ca_file", bad.to_string()))?;
+    let config = lifesigns_tls::client_config(options.ca_file.as_deref())?;
     Ok((TlsConnector::from(config), name))
 }
 

@@ -2,10 +2,10 @@
 //!
 //! One place for checks, for what is pushed, and for the keys of issuers elsewhere.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use lifesigns::BadOption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -14,10 +14,10 @@ use rustls::{ClientConfig, RootCertStore};
 ///
 /// # Errors
 /// When the file cannot be used; without one, when the system has no authorities.
-pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, BadAuthorities> {
+pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, BadOption> {
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| BadAuthorities(error.to_string()))?
+        .map_err(|error| bad(error.to_string()))?
         .with_root_certificates(roots(ca_file)?)
         .with_no_client_auth();
     Ok(Arc::new(config))
@@ -27,20 +27,20 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, BadAut
 ///
 /// # Errors
 /// When the file cannot be used; without one, when the system has no authorities.
-pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, BadAuthorities> {
+pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, BadOption> {
     let mut roots = RootCertStore::empty();
     // Certificates that rustls cannot read are some of the system's oldest; nothing can be done about them here.
     let (known, _) = roots.add_parsable_certificates(system_authorities().iter().cloned());
     if let Some(path) = ca_file {
         for certificate in authorities(path)? {
             roots.add(certificate).map_err(|error| {
-                BadAuthorities::in_file(path, &format!("holds a certificate that cannot be used: {error}"))
+                bad_file(path, &format!("holds a certificate that cannot be used: {error}"))
             })?;
         }
     } else if known == 0 {
         let fault =
             "is needed: this system has no list of certificate authorities; install one, or name a file";
-        return Err(BadAuthorities(fault.to_owned()));
+        return Err(bad(fault));
     }
     Ok(roots)
 }
@@ -49,12 +49,12 @@ pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, BadAuthorities> {
 ///
 /// # Errors
 /// When it cannot be read or holds none.
-pub fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadAuthorities> {
+pub fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadOption> {
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| BadAuthorities::in_file(path, &format!("cannot be read: {error}")))?;
+        .map_err(|error| bad_file(path, &format!("cannot be read: {error}")))?;
     if certificates.is_empty() {
-        return Err(BadAuthorities::in_file(path, "holds no certificate; it should be PEM"));
+        return Err(bad_file(path, "holds no certificate; it should be PEM"));
     }
     Ok(certificates)
 }
@@ -65,23 +65,14 @@ pub fn system_authorities() -> &'static [CertificateDer<'static>] {
     AUTHORITIES.get_or_init(|| rustls_native_certs::load_native_certs().certs)
 }
 
-/// What is wrong with the file of authorities, or with having none. Reads on from the name of the option.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BadAuthorities(String);
-
-impl BadAuthorities {
-    fn in_file(path: &Path, fault: &str) -> BadAuthorities {
-        BadAuthorities(format!("{} {fault}", path.display()))
-    }
+/// Reads on from the name that all who use this have for the option.
+fn bad(fault: impl Into<String>) -> BadOption {
+    BadOption::new("ca_file", fault)
 }
 
-impl fmt::Display for BadAuthorities {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+fn bad_file(path: &Path, fault: &str) -> BadOption {
+    bad(format!("{} {fault}", path.display()))
 }
-
-impl std::error::Error for BadAuthorities {}
 
 #[cfg(test)]
 mod tests {
@@ -112,7 +103,10 @@ mod tests {
                 fs::write(&file, content).unwrap();
             }
             let told = roots(Some(&file)).unwrap_err().to_string();
-            assert!(told.starts_with(file.to_str().unwrap()) && told.contains(words), "{told}");
+            assert!(
+                told.starts_with(&format!("`ca_file` {} ", file.display())) && told.contains(words),
+                "{told}"
+            );
         };
         check(None, "cannot be read");
         check(Some("no PEM"), "holds no certificate");

@@ -40,8 +40,7 @@ impl Source {
     /// # Errors
     /// When the authorities that are to be trusted cannot be read.
     pub(super) fn new(url: Url, ca_file: Option<&Path>) -> Result<Source, BadOption> {
-        let tls = (url.scheme() == "https").then(|| lifesigns_tls::client_config(ca_file)).transpose();
-        let tls = tls.map_err(|bad| BadOption::new("ca_file", bad.to_string()))?;
+        let tls = (url.scheme() == "https").then(|| lifesigns_tls::client_config(ca_file)).transpose()?;
         Ok(Source { url, tls })
     }
 

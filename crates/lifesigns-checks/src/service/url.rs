@@ -216,7 +216,7 @@ mod tests {
         let check = |url: &str, part: &str| {
             let error = endpoint(url).err().unwrap_or_else(|| panic!("{url} is taken"));
             assert_eq!(error.option, "url", "{url}");
-            assert!(error.message.contains(part), "{url}: {error}");
+            assert!(error.fault.contains(part), "{url}: {error}");
             assert!(!error.to_string().contains("s3cret"), "{url}: {error}");
             let shown = format!("{:?}", Server::at(url));
             assert!(!shown.contains("s3cret"), "{url}: {shown}");

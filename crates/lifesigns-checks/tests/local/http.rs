@@ -328,7 +328,7 @@ async fn nothing_is_expected_of_a_body_that_never_comes() {
     ] {
         let error = head(expect).err().unwrap();
         assert_eq!(error.option, "method");
-        assert!(error.message.contains(key) && error.message.contains("use `GET`"), "{error}");
+        assert!(error.fault.contains(key) && error.fault.contains("use `GET`"), "{error}");
     }
     for expect in [Expect::Answer(AnswerWanted::default()), Expect::Health(Some(Dialect::Code))] {
         assert_passes(&run(head(expect)).await);

@@ -11,7 +11,7 @@ fn options_are_looked_at_when_a_check_is_made() {
     let check = |made: Made, option: &str, part: &str| {
         let error = made.err().unwrap_or_else(|| panic!("{option}, {part}: it is taken"));
         assert_eq!(error.option, option, "{error}");
-        assert!(error.message.contains(part), "{error}");
+        assert!(error.fault.contains(part), "{error}");
         assert!(!error.to_string().contains("s3cret"), "{error}");
     };
     let with_password = |url: &str| Server::at(url).password(Secret::new("s3cret"));

@@ -126,7 +126,7 @@ impl Written {
     /// The fault in the words of the file. Where only the other of two options that contradict each other was
     /// written, it is there; where none was, it is at the table.
     fn fault(&self, bad: &BadOption, table: &Place) -> Fault {
-        let mut message = format!("`{}` {}", bad.option, bad.message);
+        let mut message = bad.to_string();
         let named = |option: &str| message.contains(&format!("`{option}`"));
         let of_option = self.0.iter().find(|(option, ..)| *option == bad.option);
         let place = of_option.or_else(|| self.0.iter().find(|(option, ..)| named(option)));

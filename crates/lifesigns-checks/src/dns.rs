@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn what_is_no_name_is_told_with_how_one_is_written() {
         for name in ["a..b", &"a".repeat(64), ".a"] {
-            let message = check("name", Options::new(name)).unwrap_err().message;
+            let message = check("name", Options::new(name)).unwrap_err().fault;
             assert!(message.ends_with("between them: `db.example`"), "{message}");
         }
     }

@@ -14,6 +14,7 @@
 //! # Ok::<(), dialect::Unreadable>(())
 //! ```
 
+mod introduction;
 mod parts;
 mod words;
 
@@ -22,6 +23,8 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::light::Light;
+
+pub use self::introduction::{Introduction, introduction};
 
 /// A longer body is not read, in bytes.
 pub const LONGEST_BODY: usize = 1024 * 1024;
@@ -36,8 +39,9 @@ pub enum Dialect {
     Health,
     /// `{"status": "healthy" | "unhealthy"}`: `/status` of Lifesigns.
     Status,
-    /// The status code alone, as a traffic light: 503 is amber, 500 and 502 are red. Only ever read when asked for,
-    /// since others mean red by 503.
+    /// The status code alone, as a traffic light: 503 is amber, 500 and 502 are red. Read when asked for, or when the
+    /// body is that of a traffic light (`{"summary": {"status": "GREEN" | "AMBER" | "RED"}}`), since others mean red by
+    /// 503.
     TrafficLight,
     /// `application/health+json`: draft-inadarei-api-health-check-06.
     HealthJson,
@@ -172,6 +176,12 @@ pub fn read(
         Some(Dialect::Code) => return words::code(status).map(by_code).ok_or(Unreadable::NoSense(status)),
         _ => {}
     }
+    if form.is_none()
+        && let Some(light) = words::traffic_light(status)
+        && is_traffic_light(body)
+    {
+        return Ok(Reading { dialect: Dialect::TrafficLight, ..by_code(light) });
+    }
     let by_body = match status {
         200..=599 => read_body(form, status, content_type, body),
         _ => Err(Unreadable::NoSense(status)),
@@ -186,6 +196,17 @@ pub fn read(
         Err(_) if !(200..=299).contains(&status) => Err(Unreadable::NoSense(status)),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a body is one that comes with a traffic light. What it says does not count beside the code.
+fn is_traffic_light(body: &[u8]) -> bool {
+    // Most answers are told apart without being parsed.
+    if body.len() > LONGEST_BODY || !body.trim_ascii_start().starts_with(b"{") {
+        return false;
+    }
+    let Ok(json) = serde_json::from_slice::<Value>(body) else { return false };
+    json.get("status").is_none()
+        && matches!(json["summary"]["status"].as_str(), Some("GREEN" | "AMBER" | "RED"))
 }
 
 fn read_body(

@@ -15,6 +15,7 @@
 //! | [`query`] | the analytics query: parse, validate, plan, assemble |
 //! | [`check`] | what a check of a dependency reports, and what it takes to believe it |
 //! | [`dialect`] | what other services answer when asked for their health |
+//! | [`history`] | what a monitor remembers of a fleet, and the port to whoever keeps that |
 //! | [`light`], [`verdict`] | green, amber, red, and the judgement from figures and checks to a light |
 //! | [`policy`] | what each source of a verdict may do to each resource |
 //! | [`objective`] | how much of an error budget is left, and how fast it burns |
@@ -26,6 +27,7 @@ pub mod check;
 pub mod dialect;
 pub mod exchange;
 pub mod histogram;
+pub mod history;
 pub mod identity;
 pub mod leb128;
 pub mod light;

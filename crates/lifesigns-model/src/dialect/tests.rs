@@ -261,3 +261,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_traffic_light_is_known_by_its_body_and_read_by_its_code() {
+    let body =
+        |status: &str| json!({"summary": {"status": status, "message": "…"}, "detail": {"reason": "…"}});
+    check(200, body("GREEN"), Light::Green, Dialect::TrafficLight, &[]);
+    check(429, body("GREEN"), Light::Green, Dialect::TrafficLight, &[]);
+    check(503, body("AMBER"), Light::Amber, Dialect::TrafficLight, &[]);
+    check(500, body("RED"), Light::Red, Dialect::TrafficLight, &[]);
+    assert_eq!(read_json(404, &body("RED")), Err(Unreadable::NoSense(404)));
+    check(503, json!({"summary": {"status": "BLUE"}}), Light::Red, Dialect::Code, &[]);
+}

@@ -1,0 +1,82 @@
+//! What people are told of an incident.
+
+use lifesigns_model::light::Light;
+use serde::{Deserialize, Serialize};
+
+use crate::service::{Deploy, Letter};
+
+/// One message about one incident, for one route.
+///
+/// It holds texts of services: to be escaped for wherever they go.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Message {
+    /// Unique among all messages, and the same whenever this one is tried again.
+    pub id: String,
+    /// The incident that it is about; the same for all messages about it.
+    pub incident: String,
+    /// What has happened.
+    pub kind: MessageKind,
+    /// The worst light among those affected; for [`MessageKind::Resolved`] the worst that it was.
+    pub light: Letter,
+    /// When the incident began, in milliseconds since 1970.
+    pub began: i64,
+    /// When this is said, in milliseconds since 1970.
+    pub at: i64,
+    /// Those affected whom the route is for, in the order in which they were.
+    pub services: Vec<Affected>,
+    /// What they have in common, in words: `host 10.0.0.7`, `dependency db`. Empty if nothing is known.
+    pub shared: Vec<String>,
+    /// Services that are well and depend on those affected.
+    pub endangered: Vec<String>,
+    /// Where the incident can be looked at, if the monitor knows its own address.
+    pub link: Option<String>,
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    /// It began.
+    Opened,
+    /// More services are affected than were told.
+    Updated,
+    /// It still goes on.
+    Reminder,
+    /// It is over.
+    Resolved,
+}
+
+/// A service that an incident has affected.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Affected {
+    /// Its name.
+    pub name: String,
+    /// Where it runs.
+    pub environment: Option<String>,
+    /// How bad it got.
+    pub light: Letter,
+    /// When it stopped being green, in milliseconds since 1970.
+    pub began: i64,
+    /// When it was green again, in milliseconds since 1970; `None` while it is not.
+    pub ended: Option<i64>,
+    /// Why it is not green.
+    pub cause: String,
+    /// The first of its parts that was not green.
+    pub failing: Option<String>,
+    /// The beginning of its answer.
+    pub excerpt: Option<String>,
+    /// What was deployed last, if that was not long before.
+    pub deploy: Option<Deploy>,
+}
+
+impl Message {
+    /// The worst light.
+    pub fn light(&self) -> Light {
+        self.light.into()
+    }
+
+    /// How long the incident has lasted, or did last, in milliseconds.
+    pub fn lasted(&self) -> i64 {
+        (self.at - self.began).max(0)
+    }
+}

@@ -139,8 +139,8 @@ pub struct Service {
     pub memory: Trend,
 }
 
-/// A light as one letter, for what is kept: `G`, `A`, `R`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// A light as one letter, for what is kept: `G`, `A`, `R`. Ordered from best to worst.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Letter {
     /// Green.
     G,

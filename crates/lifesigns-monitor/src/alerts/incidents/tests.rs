@@ -1,0 +1,272 @@
+use proptest::prelude::*;
+
+use super::super::rules::{Pattern, Quiet};
+use super::*;
+use MessageKind::{Opened, Reminder, Resolved, Updated};
+
+const SECOND: i64 = 1000;
+const MINUTE: i64 = 60 * SECOND;
+
+fn affected(name: &str, light: Letter, began: i64) -> Affected {
+    Affected {
+        name: name.to_owned(),
+        environment: Some("production".to_owned()),
+        light,
+        began,
+        ended: None,
+        cause: "does not answer".to_owned(),
+        failing: None,
+        excerpt: None,
+        deploy: None,
+    }
+}
+
+/// Incidents, and everything that was told with the time at which it was.
+struct Played {
+    incidents: Incidents,
+    told: Vec<(i64, String, Message)>,
+    now: i64,
+}
+
+impl Played {
+    fn new(setup: Setup) -> Played {
+        Played { incidents: Incidents::new(setup), told: Vec::new(), now: 0 }
+    }
+
+    fn with_routes(routes: Vec<Route>) -> Played {
+        Played::new(Setup { routes, cascade: 90 * SECOND, ..Setup::default() })
+    }
+
+    /// Goes on to that time, telling everything when it is due.
+    fn until(&mut self, end: i64) {
+        while let Some(next) = self.incidents.next_due(self.now).filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            let due = self.incidents.due(self.now);
+            let (now, is_idle) = (self.now, due == Due::default());
+            assert!(!is_idle, "something was due at {now} and nothing came");
+            self.told.extend(due.messages.into_iter().map(|(route, message)| (now, route, message)));
+        }
+        self.now = end;
+    }
+
+    fn out(&mut self, name: &str) {
+        self.incidents.began(self.now, affected(name, Letter::R, self.now), vec!["host 10.0.0.7".to_owned()]);
+    }
+
+    fn well(&mut self, name: &str) {
+        self.incidents.ended(self.now, name);
+    }
+
+    /// Time, what, and of whom.
+    fn story(&self) -> Vec<(i64, MessageKind, Vec<&str>)> {
+        let names = |message: &'_ Message| -> usize { message.services.len() };
+        assert!(self.told.iter().all(|(_, _, message)| names(message) > 0));
+        self.told
+            .iter()
+            .map(|(at, _, message)| {
+                (*at, message.kind, message.services.iter().map(|affected| &*affected.name).collect())
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn two_hundred_outages_at_once_are_one_message_and_one_at_the_end() {
+    let mut played = Played::with_routes(vec![Route::new("ops")]);
+    let names: Vec<String> = (0..200).map(|index| format!("service-{index}")).collect();
+    for name in &names {
+        played.out(name);
+        played.until(played.now + 100);
+    }
+    played.until(10 * MINUTE);
+    for name in &names {
+        played.well(name);
+        played.until(played.now + 100);
+    }
+    played.until(20 * MINUTE);
+    let story = played.story();
+    let kinds: Vec<MessageKind> = story.iter().map(|(_, kind, _)| *kind).collect();
+    assert_eq!(kinds, [MessageKind::Opened, MessageKind::Resolved]);
+    assert_eq!((story[0].2.len(), story[1].2.len()), (200, 200));
+    assert_eq!(story[0].0, 30 * SECOND);
+    assert_eq!(played.told[0].2.shared, ["host 10.0.0.7"]);
+    assert_eq!(played.incidents.open(), []);
+}
+
+#[test]
+fn those_who_join_while_it_is_waited_for_are_in_the_first_message() {
+    let mut played = Played::with_routes(vec![Route::new("ops")]);
+    played.out("a");
+    played.until(29 * SECOND);
+    played.out("b");
+    played.until(60 * SECOND);
+    played.out("c");
+    played.until(5 * MINUTE + 38 * SECOND);
+    assert_eq!(played.story(), [(39 * SECOND, MessageKind::Opened, vec!["a", "b"])]);
+    played.until(6 * MINUTE);
+    assert_eq!(played.story()[1], (5 * MINUTE + 39 * SECOND, MessageKind::Updated, vec!["a", "b", "c"]));
+}
+
+#[test]
+fn what_is_over_before_it_was_told_is_never_told() {
+    let mut played = Played::with_routes(vec![Route::new("ops")]);
+    played.out("a");
+    played.until(20 * SECOND);
+    played.well("a");
+    played.until(MINUTE);
+    assert_eq!(played.told, []);
+    assert_eq!(played.incidents.open(), []);
+}
+
+#[test]
+fn outages_far_apart_are_incidents_of_their_own_unless_they_are_related() {
+    let setup = Setup {
+        routes: vec![Route { remind: None, ..Route::new("ops") }],
+        depends_on: HashMap::from([
+            ("shop".into(), vec!["orders".into()]),
+            ("orders".into(), vec!["db".into()]),
+        ]),
+        cascade: 90 * SECOND,
+        link: None,
+    };
+    let mut played = Played::new(setup);
+    let mut out = |name: &str, minute: i64| {
+        played.until(minute * MINUTE);
+        played.incidents.began(played.now, affected(name, Letter::R, played.now), Vec::new())
+    };
+    let first = out("db", 0);
+    assert_ne!(out("mail", 10), first);
+    assert_eq!(out("shop", 20), first);
+    played.until(40 * MINUTE);
+    assert_eq!(played.told[0].2.endangered, ["orders", "shop"]);
+}
+
+#[test]
+fn reminders_come_ever_more_rarely_and_end_when_somebody_takes_it_up() {
+    let mut played = Played::with_routes(vec![Route::new("ops")]);
+    played.out("a");
+    played.until(13 * 60 * MINUTE);
+    let id = played.incidents.open()[0].id.clone();
+    assert!(played.incidents.acknowledge(&id, "kim", played.now));
+    assert!(!played.incidents.acknowledge("another", "kim", played.now));
+    played.until(90 * 60 * MINUTE);
+    played.well("a");
+    played.until(91 * 60 * MINUTE);
+    let hours: Vec<(i64, MessageKind)> =
+        played.story().iter().map(|(at, kind, _)| (at / (60 * MINUTE), *kind)).collect();
+    assert_eq!(hours, [(0, Opened), (4, Reminder), (12, Reminder), (90, Resolved)]);
+}
+
+#[test]
+fn quiet_hours_hold_back_what_begins_and_never_what_ends() {
+    // From 00:00 to 07:00 of each day.
+    let quiet = vec![Quiet { days: Vec::new(), from: 0, to: 7 * 60 }];
+    let mut played = Played::with_routes(vec![Route { quiet, remind: None, ..Route::new("ops") }]);
+    played.until(MINUTE);
+    played.out("short");
+    played.out("long");
+    played.until(10 * MINUTE);
+    played.well("short");
+    played.until(30 * 60 * MINUTE);
+    played.well("long");
+    played.until(40 * 60 * MINUTE);
+    let story = played.story();
+    assert_eq!(story[0], (7 * 60 * MINUTE, MessageKind::Opened, vec!["long"]));
+    assert_eq!(story[1], (30 * 60 * MINUTE, MessageKind::Resolved, vec!["long"]));
+    assert_eq!(story.len(), 2);
+}
+
+#[test]
+fn maintenance_holds_back_what_is_over_by_its_end() {
+    let mut played = Played::with_routes(vec![Route { group_wait: 0, remind: None, ..Route::new("ops") }]);
+    let services = vec![Pattern::new("a*")];
+    played.incidents.maintenance.push(Maintenance {
+        services,
+        from: 0,
+        to: 60 * MINUTE,
+        reason: "move".to_owned(),
+    });
+    played.out("a1");
+    played.out("a2");
+    played.until(30 * MINUTE);
+    played.well("a1");
+    played.until(90 * MINUTE);
+    assert_eq!(played.story(), [(60 * MINUTE, MessageKind::Opened, vec!["a2"])]);
+}
+
+#[test]
+fn each_route_is_told_of_what_it_is_for() {
+    let pages = Route { services: vec![Pattern::new("orders")], group_wait: 0, ..Route::new("page") };
+    let mails = Route { light: Letter::A, group_wait: 0, ..Route::new("mail") };
+    let late = Route { after: 10 * MINUTE, group_wait: 0, ..Route::new("late") };
+    let mut played = Played::with_routes(vec![pages, mails, late]);
+    played.incidents.began(0, affected("stock", Letter::A, 0), Vec::new());
+    played.until(MINUTE);
+    played.out("orders");
+    played.incidents.changed("stock", Letter::R, "is worse");
+    played.until(15 * MINUTE);
+    let told: Vec<(&str, MessageKind, usize)> = played
+        .told
+        .iter()
+        .map(|(_, route, message)| (&**route, message.kind, message.services.len()))
+        .collect();
+    assert_eq!(told, [("mail", Opened, 1), ("page", Opened, 1), ("mail", Updated, 2), ("late", Opened, 2),]);
+}
+
+#[test]
+fn what_is_kept_is_told_on_after_a_restart() {
+    let mut played = Played::with_routes(vec![Route::new("ops")]);
+    played.out("a");
+    played.until(MINUTE);
+    let kept = serde_json::to_string(&played.incidents.open()[0]).unwrap();
+    let mut again = Played::with_routes(vec![Route::new("ops")]);
+    again.incidents.restore(serde_json::from_str(&kept).unwrap());
+    again.until(2 * MINUTE);
+    assert_eq!(again.told, []);
+    again.well("a");
+    again.until(3 * MINUTE);
+    assert_eq!(again.story(), [(2 * MINUTE, MessageKind::Resolved, vec!["a"])]);
+    assert_ne!(again.told[0].2.id, played.told[0].2.id);
+}
+
+proptest! {
+    /// Whatever happens, a route is told of the end of each outage it was told of, and of no other; and each message
+    /// once.
+    #[test]
+    fn openings_and_ends_come_in_pairs(steps in proptest::collection::vec((0usize..6, any::<bool>(), 0i64..400), 1..80)) {
+        let mut played = Played::with_routes(vec![Route::new("ops"), Route { after: MINUTE, ..Route::new("late") }]);
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let mut is_out = [false; 6];
+        for (index, out, wait) in steps {
+            if out != is_out[index] {
+                if out { played.out(names[index]) } else { played.well(names[index]) }
+                is_out[index] = out;
+            }
+            played.until(played.now + wait * SECOND);
+        }
+        for (index, out) in is_out.into_iter().enumerate() {
+            if out {
+                played.well(names[index]);
+            }
+        }
+        played.until(played.now + 60 * MINUTE);
+        prop_assert_eq!(played.incidents.open(), &[]);
+        let ids: HashSet<&str> = played.told.iter().map(|(_, _, message)| &*message.id).collect();
+        prop_assert_eq!(ids.len(), played.told.len());
+        let mut open: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+        for (_, route, message) in &played.told {
+            let key = (&**route, &*message.incident);
+            let names: BTreeSet<&str> = message.services.iter().map(|affected| &*affected.name).collect();
+            match message.kind {
+                MessageKind::Opened => {
+                    prop_assert!(open.insert(key, names).is_none());
+                }
+                MessageKind::Updated | MessageKind::Reminder => {
+                    open.get_mut(&key).unwrap().extend(names);
+                }
+                MessageKind::Resolved => prop_assert_eq!(open.remove(&key), Some(names)),
+            }
+        }
+        prop_assert!(open.is_empty(), "{open:?}");
+    }
+}

@@ -15,6 +15,7 @@
 //! ```
 
 mod introduction;
+mod judgement;
 mod parts;
 mod words;
 
@@ -25,6 +26,7 @@ use serde_json::Value;
 use crate::light::Light;
 
 pub use self::introduction::{Introduction, introduction};
+pub use self::judgement::{Judgement, judge};
 
 /// A longer body is not read, in bytes.
 pub const LONGEST_BODY: usize = 1024 * 1024;

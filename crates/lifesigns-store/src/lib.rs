@@ -1,8 +1,9 @@
-//! Keeps rollups in memory or in one SQLite file.
+//! Keeps rollups, and the history of a fleet, in memory or in one SQLite file.
 //!
-//! Both stores implement [`RollupStore`](lifesigns_model::store::RollupStore), answer alike and pass one and the
+//! Both stores of rollups implement [`RollupStore`](lifesigns_model::store::RollupStore), answer alike and pass one and the
 //! same suite, `conformance`. Neither knows HTTP. The minutes of the rows are the time: a clock is
-//! read only for the name of a damaged file that is set aside.
+//! read only for the name of a damaged file that is set aside. The same holds for the two of a history, which implement
+//! [`HistoryStore`](lifesigns_model::history::HistoryStore).
 //!
 //! | module | question it answers |
 //! |---|---|
@@ -10,7 +11,9 @@
 //! | `packed` | what does a kept row look like? |
 //! | [`memory`] | the store for tests, for the demo, and for whoever wants no file |
 //! | [`sqlite`] | the store in one file, described in `docs/storage-format.md` |
+//! | [`history`] | what does a monitor remember, in memory or in a file of its own? |
 
+pub mod history;
 pub mod memory;
 pub mod sqlite;
 

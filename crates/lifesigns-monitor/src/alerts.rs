@@ -1,5 +1,14 @@
 //! Telling people: what is said, to whom, and until it has arrived.
 
+pub mod channel;
+pub mod incidents;
 pub mod message;
+pub mod outbox;
+pub mod rules;
+mod secret;
+pub mod text;
 
+pub use self::channel::Undelivered;
 pub use self::message::{Affected, Message, MessageKind};
+pub use self::outbox::{Delivery, Outbox};
+pub use self::secret::Secret;

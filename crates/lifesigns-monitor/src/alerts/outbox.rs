@@ -81,8 +81,10 @@ pub enum Added {
     Kept,
     /// It is here already, or was.
     Known,
-    /// There was no room: this one is not delivered. It may be the one that was added.
-    InsteadOf(Box<Delivery>),
+    /// It waits, and for want of room this one does not any more.
+    InPlaceOf(Box<Delivery>),
+    /// It is not taken: there is no room, and all others are missed more.
+    Refused(Box<Delivery>),
 }
 
 /// What has become of a delivery that failed. It is what the note of it should say now.
@@ -143,7 +145,7 @@ impl Outbox {
         let mut outbox = Outbox::new(limits);
         let mut dropped = Vec::new();
         for delivery in left {
-            if let Added::InsteadOf(no_room) = outbox.add(delivery) {
+            if let Added::InPlaceOf(no_room) | Added::Refused(no_room) = outbox.add(delivery) {
                 dropped.push(*no_room);
             }
         }
@@ -169,11 +171,14 @@ impl Outbox {
         if self.waiting.len() <= self.limits.waiting.max(1) {
             return Added::Kept;
         }
-        let Some(number) = self.least_missed() else { return Added::Kept };
+        let Some(delivery) = self.least_missed().and_then(|least| self.remove(least)) else {
+            return Added::Kept;
+        };
         self.dropped += 1;
-        match self.remove(number) {
-            Some(delivery) => Added::InsteadOf(Box::new(delivery)),
-            None => Added::Kept,
+        if self.waiting.contains_key(&number) {
+            Added::InPlaceOf(Box::new(delivery))
+        } else {
+            Added::Refused(Box::new(delivery))
         }
     }
 

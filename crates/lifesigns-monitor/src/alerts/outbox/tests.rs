@@ -136,7 +136,8 @@ fn a_route_that_hangs_delays_no_other() {
 fn where_there_is_no_room_the_oldest_reminder_goes() {
     let mut outbox = Outbox::new(Limits { waiting: 3, ..Limits::default() });
     let add = |outbox: &mut Outbox, id: &str, kind| match outbox.add(delivery(id, "ops", id, kind, 0)) {
-        Added::InsteadOf(dropped) => dropped.id,
+        Added::InPlaceOf(dropped) => dropped.id,
+        Added::Refused(same) => format!("{} itself", same.id),
         Added::Kept | Added::Known => String::new(),
     };
     assert_eq!(add(&mut outbox, "a", MessageKind::Opened), "");
@@ -144,10 +145,10 @@ fn where_there_is_no_room_the_oldest_reminder_goes() {
     assert_eq!(add(&mut outbox, "c", MessageKind::Updated), "");
     assert_eq!(add(&mut outbox, "d", MessageKind::Reminder), "b");
     assert_eq!(add(&mut outbox, "e", MessageKind::Resolved), "d");
-    assert_eq!(add(&mut outbox, "f", MessageKind::Reminder), "f");
+    assert_eq!(add(&mut outbox, "f", MessageKind::Reminder), "f itself");
     assert_eq!(add(&mut outbox, "g", MessageKind::Opened), "c");
     assert_eq!(ids(outbox.due(0)), ["a", "e", "g"]);
-    assert_eq!(add(&mut outbox, "h", MessageKind::Opened), "h", "what is under way stays");
+    assert_eq!(add(&mut outbox, "h", MessageKind::Opened), "h itself", "what is under way stays");
     assert_eq!((outbox.len(), outbox.dropped()), (3, 5));
 }
 
@@ -248,7 +249,12 @@ proptest! {
                     match outbox.add(new.clone()) {
                         Added::Known => prop_assert!(!is_new),
                         Added::Kept => seen.open.push(new),
-                        Added::InsteadOf(dropped) => {
+                        Added::Refused(same) => {
+                            prop_assert_eq!(&same.id, &new.id);
+                            seen.gone.insert(new.id);
+                        }
+                        Added::InPlaceOf(dropped) => {
+                            prop_assert_ne!(&dropped.id, &new.id);
                             seen.open.push(new);
                             prop_assert!(!seen.under_way.contains(&dropped.id));
                             seen.ended(&dropped.id);

@@ -17,10 +17,10 @@ use amq_protocol::protocol::constants::{FRAME_END, FRAME_HEARTBEAT, FRAME_METHOD
 use amq_protocol::protocol::{AMQPClass, channel, connection, parse_class, queue};
 use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
 use lifesigns::{Check, Report};
+use lifesigns_fetch::Failure;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::BadOption;
-use crate::failure::Failure;
 use crate::service::{self, Connection, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lifesigns::{Check, FailureKind, Report};
+use lifesigns_fetch::Failure;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -28,7 +29,6 @@ use x509_cert::der::Decode;
 
 use self::verifier::Recorder;
 use crate::BadOption;
-use crate::failure::Failure;
 use crate::network::Address;
 use crate::path::{absolute, failure_kind};
 

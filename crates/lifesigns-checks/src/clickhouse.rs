@@ -19,10 +19,10 @@ use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use lifesigns::{Check, Report};
+use lifesigns_fetch::{Failure, text};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::BadOption;
-use crate::failure::{Failure, text};
 pub use crate::service::QueryOptions as Options;
 use crate::service::{self, Endpoint, Protocol};
 

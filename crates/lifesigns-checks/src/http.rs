@@ -12,22 +12,20 @@
 //! # Ok::<(), lifesigns_checks::BadOption>(())
 //! ```
 
-mod client;
-
 use std::fmt::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Uri};
 use lifesigns::model::dialect::{self, Dialect, Reading};
 use lifesigns::model::light::Light;
 use lifesigns::{Check, FailureKind, Report};
+use lifesigns_fetch::{AddressPolicy, Answer, Body, Fetcher, Redirects, Request};
 use serde_json::Value;
 use url::Url;
 
-use self::client::{Answer, Client, Request};
 use crate::network::shown;
 use crate::redaction::Redaction;
 use crate::{BadOption, Secret};
@@ -153,25 +151,29 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
     if url.scheme() != "https" && options.ca_file.is_some() {
         return Err(BadOption::new("ca_file", "is of no use without https in `url`"));
     }
-    let tls = if url.scheme() == "https" || options.redirects > 0 {
-        Some(lifesigns_tls::client_config(options.ca_file.as_deref())?)
-    } else {
-        None
+    let needs_body = match &options.expect {
+        Expect::Answer(wanted) => wanted.contains.is_some() || !wanted.json.is_empty(),
+        Expect::Health(form) => !matches!(form, Some(Dialect::TrafficLight | Dialect::Code)),
     };
-    let client =
-        Client { url, request, tls, redirects: options.redirects, longest_body: options.longest_body };
-    let client = Arc::new(client);
+    let fetcher = Fetcher::new(lifesigns_fetch::Options {
+        longest_body: if needs_body { options.longest_body } else { 0 },
+        redirects: Redirects::SameOrigin(options.redirects),
+        // Whoever wrote the URL runs the service that asks: it may well be about a gateway on a link.
+        addresses: AddressPolicy::Any,
+        ca_file: options.ca_file,
+        decompress: false,
+    })?;
+    if url.scheme() == "https" {
+        fetcher.prepare_tls()?;
+    }
     let secrets = options.headers.iter().map(|(_, value)| value).chain(&options.bearer_token);
-    let judge =
-        Arc::new(Judge { redaction: Redaction::of(secrets.map(Secret::reveal)), expect: options.expect });
+    let redaction = Redaction::of(secrets.map(Secret::reveal));
+    let asked = Arc::new((fetcher, url, request, Judge { redaction, expect: options.expect }));
     Ok(Check::new(name, move || {
-        let (client, judge) = (Arc::clone(&client), Arc::clone(&judge));
+        let asked = Arc::clone(&asked);
         async move {
-            let needs_body = match &judge.expect {
-                Expect::Answer(wanted) => wanted.contains.is_some() || !wanted.json.is_empty(),
-                Expect::Health(form) => !matches!(form, Some(Dialect::TrafficLight | Dialect::Code)),
-            };
-            match client.ask(needs_body).await {
+            let (fetcher, url, request, judge) = &*asked;
+            match fetcher.fetch(url, request).await {
                 Ok(answer) => judge.judge(&answer),
                 Err(failure) => failure.into(),
             }
@@ -234,7 +236,7 @@ fn request(options: &Options) -> Result<Request, BadOption> {
             value.ok_or_else(|| BadOption::new("bearer_token", "is empty, or holds what cannot be sent"))?;
         headers.insert(AUTHORIZATION, value);
     }
-    Ok(Request { method, headers, body: options.body.clone().unwrap_or_default() })
+    Ok(Request { method, headers, body: options.body.clone().unwrap_or_default().into() })
 }
 
 fn sensitive(value: &Secret) -> Result<HeaderValue, ()> {
@@ -308,7 +310,7 @@ impl Judge {
         if wanted.contains.is_none() && wanted.json.is_empty() {
             return Ok(());
         }
-        let body = answer.body()?;
+        let body = whole(answer)?;
         if let Some(text) = &wanted.contains {
             let is_there = body.windows(text.len()).any(|window| window == text.as_bytes());
             if !is_there {
@@ -368,9 +370,19 @@ fn read(form: Option<Dialect>, answer: &Answer) -> Result<Reading, String> {
     let body = match form {
         Some(Dialect::TrafficLight | Dialect::Code) => &[],
         // A 5xx says enough by itself.
-        _ if status >= 500 => answer.body().unwrap_or_default(),
-        _ => answer.body()?,
+        _ if status >= 500 => whole(answer).unwrap_or_default(),
+        _ => whole(answer)?,
     };
-    dialect::read(form, status, answer.content_type.as_deref(), body)
-        .map_err(|error| format!("answers {status}, and {error}"))
+    let content_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    dialect::read(form, status, content_type, body).map_err(|error| format!("answers {status}, and {error}"))
+}
+
+/// The whole body, or why there is none to be read.
+fn whole(answer: &Answer) -> Result<&[u8], String> {
+    let status = answer.status;
+    match &answer.body {
+        Body::Whole(body) => Ok(body),
+        Body::TooLong(_) => Err(format!("answers {status}, with a body that is longer than `longest_body`")),
+        Body::Unreadable(why) => Err(format!("answers {status}, with a body that {why}")),
+    }
 }

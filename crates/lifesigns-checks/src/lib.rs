@@ -12,9 +12,6 @@ pub mod command;
 pub mod disk;
 #[cfg(feature = "dns")]
 pub mod dns;
-#[cfg(feature = "network")]
-#[cfg_attr(not(feature = "all"), allow(dead_code, reason = "each check uses a part of it"))]
-mod failure;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(feature = "http")]

@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use lifesigns::{Check, Report};
+use lifesigns_fetch::Failure;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Login, Packet, Subscribe, SubscribeReasonCode};
 use rumqttc::mqttbytes::{self, QoS, valid_filter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::BadOption;
-use crate::failure::Failure;
 use crate::service::{self, Connection, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {

@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lifesigns::{Check, Report};
+use lifesigns_fetch::{Failure, text};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, OptsBuilder, SslOpts};
 use tokio::runtime;
 
 use crate::BadOption;
-use crate::failure::{Failure, text};
 pub use crate::service::QueryOptions as Options;
 use crate::service::{self, Endpoint, Protocol};
 

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions};
 use lifesigns::{Check, Report};
+use lifesigns_fetch::{Failure, text};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use crate::BadOption;
-use crate::failure::{Failure, text};
 use crate::service::{self, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {

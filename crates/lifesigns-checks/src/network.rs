@@ -1,15 +1,12 @@
 //! Connections over TCP.
 
-mod race;
-
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use tokio::net::{TcpStream, lookup_host};
+use lifesigns_fetch::{Failure, connect, resolve};
+use tokio::net::TcpStream;
 
 use crate::BadOption;
-use crate::failure::Failure;
 
 /// Where a server listens.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,26 +44,15 @@ impl Address {
 
     /// The addresses behind its name.
     pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
-        let unresolved = |why: &dyn fmt::Display| {
-            Failure::unreachable(format!("the name `{}` does not resolve: {why}", self.host))
-        };
-        let addresses: Vec<_> =
-            lookup_host((&*self.host, self.port)).await.map_err(|error| unresolved(&error))?.collect();
-        if addresses.is_empty() { Err(unresolved(&"it has no address")) } else { Ok(addresses) }
+        resolve(&self.host, self.port).await
     }
 
     /// A connection to the first of its addresses that takes it; one that does not answer does not keep the others
     /// waiting.
     pub(crate) async fn connect(&self) -> Result<TcpStream, Failure> {
-        race::race(self.resolve().await?, open).await
+        let (stream, _) = connect(self.resolve().await?).await?;
+        Ok(stream)
     }
-}
-
-/// What is sent is sent at once: checks wait for answers.
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 impl fmt::Display for Address {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lifesigns::{Check, Report};
+use lifesigns_fetch::{Failure, text};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_postgres::config::SslMode;
@@ -26,7 +27,6 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Config, NoTls};
 
 use crate::BadOption;
-use crate::failure::{Failure, text};
 pub use crate::service::QueryOptions as Options;
 use crate::service::{self, Bounded, Encryption, Endpoint, Protocol};
 

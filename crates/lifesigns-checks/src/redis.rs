@@ -12,10 +12,10 @@ use std::sync::Arc;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError};
 use lifesigns::{Check, Report};
+use lifesigns_fetch::{Failure, text};
 use tokio::io::AsyncReadExt;
 
 use crate::BadOption;
-use crate::failure::{Failure, text};
 use crate::service::{self, Endpoint, Protocol, Server};
 
 const PROTOCOL: Protocol = Protocol {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use lifesigns::FailureKind;
 use tokio::time::sleep;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, is_own};
 
 /// The next address is tried when the one before has not answered for so long (RFC 8305 §5 recommends it).
 const NEXT_AFTER: Duration = Duration::from_millis(250);
@@ -75,11 +75,14 @@ struct Refusals {
     told: Vec<String>,
     not_told: usize,
     is_denied: bool,
+    /// Whether one of them at least says something of the server.
+    is_about_server: bool,
 }
 
 impl Refusals {
     fn add(&mut self, address: SocketAddr, error: &io::Error) {
         self.is_denied |= error.kind() == io::ErrorKind::PermissionDenied;
+        self.is_about_server |= !is_own(error);
         if self.told.len() < TOLD {
             self.told.push(format!("{address}: {error}"));
         } else {
@@ -96,7 +99,7 @@ impl From<Refusals> for Failure {
         };
         let message = refusals.told.join("; ") + &more;
         let kind = if refusals.is_denied { FailureKind::Denied } else { FailureKind::Unreachable };
-        Failure { kind, message }
+        Failure { kind, message, is_own: !refusals.is_about_server }
     }
 }
 
@@ -105,6 +108,7 @@ mod tests {
     use std::future::pending;
     use std::sync::Arc;
 
+    use rustix::io::Errno;
     use tokio::sync::Notify;
     use tokio::time::timeout;
 
@@ -159,6 +163,17 @@ mod tests {
             () = has_begun.notified() => {}
         }
         assert_eq!(Arc::strong_count(&open_ones), 1);
+    }
+
+    #[tokio::test]
+    async fn it_is_this_machines_fault_where_all_refusals_are() {
+        let refused = |first: Errno, second: Errno| {
+            race::<_, ()>(addresses(2), move |address| async move {
+                Err(if address.port() == 1 { first } else { second }.into())
+            })
+        };
+        assert!(refused(Errno::NETUNREACH, Errno::MFILE).await.unwrap_err().is_own);
+        assert!(!refused(Errno::NETUNREACH, Errno::CONNREFUSED).await.unwrap_err().is_own);
     }
 
     #[tokio::test]

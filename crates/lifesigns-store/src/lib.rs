@@ -7,6 +7,7 @@
 //!
 //! | module | question it answers |
 //! |---|---|
+//! | `file` | what do all files of ours have in common? |
 //! | `timeline` | how far are hours and days closed, and what has gone past its retention? |
 //! | `packed` | what does a kept row look like? |
 //! | [`memory`] | the store for tests, for the demo, and for whoever wants no file |
@@ -17,6 +18,7 @@ pub mod history;
 pub mod memory;
 pub mod sqlite;
 
+mod file;
 mod packed;
 mod timeline;
 

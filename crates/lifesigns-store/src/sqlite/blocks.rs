@@ -4,7 +4,7 @@ use lifesigns_model::bucket::Level;
 use rusqlite::Row;
 
 use super::block::{Block, Counts, Entries};
-use super::error::damaged;
+use crate::file::error::damaged;
 
 /// The same statement over the table of a level.
 macro_rules! for_table {

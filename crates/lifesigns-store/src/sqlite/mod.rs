@@ -2,8 +2,7 @@
 //!
 //! | module | question it answers |
 //! |---|---|
-//! | `schema` | is this file ours, and how is it opened and brought up to date? |
-//! | `lock` | who writes it? |
+//! | `schema` | what is in the file? |
 //! | `queue` | what waits to be written, and who waits for it? |
 //! | `writer` | when is written, and what happens when that fails? |
 //! | `write` | what does one transaction write? |
@@ -11,19 +10,14 @@
 //! | `read` | how is a selection answered? |
 //! | `block` | what does an API's minute, hour or day look like as bytes? |
 //! | `blocks` | the statements over the three tables of blocks |
-//! | `aside` | where does a damaged file go? |
-//! | `error` | what does a person read when something fails? |
 //!
 //! What survives: rows that [`flush`](RollupStore::flush) has acknowledged are in the file's write-ahead log, so
 //! the death of the process loses none of them, however it dies. The log is not forced to the medium with every
 //! transaction (`synchronous = NORMAL`): a loss of power may take the last transactions, whole, and leaves the
 //! file sound. The format is described in `docs/storage-format.md`.
 
-mod aside;
 mod block;
 mod blocks;
-mod error;
-mod lock;
 mod queue;
 mod read;
 mod schema;
@@ -31,8 +25,6 @@ mod upkeep;
 mod write;
 mod writer;
 
-use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -46,11 +38,13 @@ use lifesigns_model::store::{
 
 pub use self::read::SqliteReader;
 
-use self::error::{Fault, chain};
-use self::lock::WriterLock;
 use self::queue::{Queue, Unflushed, Unqueued};
-use self::write::{Database, Notes};
+use self::write::Database;
 use self::writer::{Gauges, Writer};
+use crate::file::error::{Fault, chain};
+use crate::file::lock::WriterLock;
+use crate::file::notes::{self, Notes};
+use crate::file::{self, THREAD_GONE, aside};
 
 /// Version of the files that this program writes; older ones are brought up to it when they are opened for writing.
 pub const FILE_VERSION: u32 = schema::VERSION;
@@ -202,7 +196,7 @@ fn open_or_begin(path: &Path, options: &Options, is_known: bool) -> Result<(Data
         Err(fault) if !fault.is_damage => return Err(fault.error),
         Err(fault) => fault,
     };
-    let notes = aside::notes_at(path);
+    let notes = notes::of_damaged_at(path);
     let aside = aside::set_aside(path)?;
     aside::tell(path, &aside, &chain(&fault.error));
     let database = open_database(path, options, true).map_err(|fault| fault.error)?;
@@ -267,11 +261,7 @@ impl RollupStore for SqliteStore {
             pending_rows: self.queue.rows() as u64 + gauges.held_rows.load(Relaxed),
             dropped_exchanges: gauges.dropped_exchanges.load(Relaxed),
             last_error: gauges.last_error().clone(),
-            bytes: [self.path.clone(), beside(&self.path, "-wal")]
-                .iter()
-                .filter_map(|path| fs::metadata(path).ok())
-                .map(|file| file.len())
-                .sum(),
+            bytes: file::bytes(&self.path),
         }
     }
 }
@@ -281,9 +271,6 @@ impl Drop for SqliteStore {
         self.stop();
     }
 }
-
-const THREAD_GONE: &str = "the store's thread has ended, so nothing is written any more; restart the process, and report the \
-     panic that the log shows before this";
 
 /// Says that the thread has ended, however it does.
 #[derive(Debug)]
@@ -300,13 +287,6 @@ impl Drop for Ending {
         }
         self.queue.end();
     }
-}
-
-/// The path with `suffix` at the end of its file name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name: OsString = path.to_owned().into();
-    name.push(suffix);
-    name.into()
 }
 
 #[cfg(test)]

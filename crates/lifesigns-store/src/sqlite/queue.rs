@@ -1,50 +1,25 @@
-//! What waits for the writing thread: rows, notes, and whoever waits until they are safe.
-//!
-//! Batches are numbered in the order in which they come. A flush is the wish that the newest batch of that moment
-//! be written, so however many ask, none of them takes room. Rows wait packed.
+//! Rows and notes that wait for the writing thread. Rows wait packed.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use lifesigns_model::bucket::Minute;
 use lifesigns_model::series::Series;
 use lifesigns_model::store::{MAX_QUEUED_NOTES, Note, Rejected, RollupRow};
 
+use crate::file::queue;
+pub(super) use crate::file::queue::Unflushed;
 use crate::packed::Packed;
 
 #[derive(Debug)]
 pub(super) struct Queue {
     max_rows: usize,
-    state: Mutex<State>,
-    /// There may be something to do for the thread.
-    work: Condvar,
-    /// There may be an answer for those who wait.
-    answers: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    batches: VecDeque<Batch>,
-    /// Notes in `batches`.
-    notes: usize,
-    /// Rows in `batches`, those that are being packed for it, and those that the thread has taken and not yet merged.
-    rows: usize,
-    /// Number of the newest batch.
-    appended: u64,
-    /// Number of the newest batch that the thread has taken.
-    taken: u64,
-    /// All batches up to this number are in the file, or were given up as too old or too many.
-    written: u64,
-    /// How many flushes have been asked for, and up to which the thread knows of them.
-    asked: u64,
-    noticed: u64,
-    failure: Option<Failure>,
-    /// What somebody who reads has found damaged: which file, counted from the first, and what.
-    damage: Option<(u64, String)>,
-    closed: bool,
-    /// The thread has ended.
-    over: bool,
+    waiting: queue::Queue<Batch>,
+    /// Notes that wait.
+    notes: AtomicUsize,
+    /// Rows that wait, those that are being packed for it, and those that the thread has taken and not yet merged.
+    rows: AtomicUsize,
 }
 
 /// What comes at once.
@@ -57,25 +32,8 @@ pub(super) enum Batch {
 /// What a series counted in a minute, as it will be written.
 pub(super) type PackedRow = ((Minute, Arc<Series>), Packed);
 
-/// The last attempt that failed: what it would have written, and for which flushes.
-#[derive(Debug)]
-struct Failure {
-    taken: u64,
-    noticed: u64,
-    text: String,
-}
-
 /// What the thread takes at once.
-#[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) batches: Vec<Batch>,
-    /// Whether somebody waits for an attempt to write.
-    pub(super) asked: bool,
-    /// What somebody who reads has found damaged, if anything: which file, and what.
-    pub(super) damage: Option<(u64, String)>,
-    /// Whether more can come.
-    pub(super) open: bool,
-}
+pub(super) type Taken = queue::Taken<Batch>;
 
 /// Why a note was not taken.
 #[derive(Debug, Eq, PartialEq)]
@@ -86,172 +44,91 @@ pub(super) enum Unqueued {
     Over,
 }
 
-/// Why a flush was not granted.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) enum Unflushed {
-    /// Writing failed, with this text.
-    Failed(String),
-    /// Patience was over first.
-    TooSlow,
-    /// Nobody writes any more.
-    Over,
-}
-
 impl Queue {
     pub(super) fn new(max_rows: usize) -> Queue {
-        Queue { max_rows, state: Mutex::default(), work: Condvar::new(), answers: Condvar::new() }
+        Queue { max_rows, waiting: queue::Queue::default(), notes: 0.into(), rows: 0.into() }
     }
 
     /// Adds rows unless there are too many already, or nobody takes them any more.
     pub(super) fn append(&self, rows: Vec<RollupRow>) -> Result<(), Rejected> {
-        let mut state = self.state();
-        let full = state.rows > 0 && state.rows + rows.len() > self.max_rows;
-        if full || state.over || state.closed {
+        let more = |waiting: usize| {
+            let sum = waiting + rows.len();
+            (waiting == 0 || sum <= self.max_rows).then_some(sum)
+        };
+        if !self.waiting.is_open() || self.rows.fetch_update(Relaxed, Relaxed, more).is_err() {
             return Err(Rejected(rows));
         }
-        state.rows += rows.len();
-        drop(state);
-        // Without the lock, which others wait for. Each row is let go of once it is packed.
+        // Each row is let go of once it is packed.
         let packed = |row: RollupRow| ((row.minute, row.series), Packed::of(&row.rollup));
-        let rows = rows.into_iter().map(packed).collect();
-        let mut state = self.state();
-        state.appended += 1;
-        state.batches.push_back(Batch::Rows(rows));
-        self.work.notify_one();
+        self.waiting.put(Batch::Rows(rows.into_iter().map(packed).collect()));
         Ok(())
     }
 
     /// Adds a note unless there are too many already, or nobody takes them any more: says then whether it can be tried
     /// again.
     pub(super) fn remember(&self, note: Note) -> Result<(), Unqueued> {
-        let mut state = self.state();
-        if state.over || state.closed {
+        if !self.waiting.is_open() {
             return Err(Unqueued::Over);
         }
-        if state.notes >= MAX_QUEUED_NOTES {
-            return Err(Unqueued::Full);
-        }
-        state.notes += 1;
-        state.appended += 1;
-        state.batches.push_back(Batch::Note(note));
-        self.work.notify_one();
+        let more = |waiting: usize| (waiting < MAX_QUEUED_NOTES).then_some(waiting + 1);
+        self.notes.fetch_update(Relaxed, Relaxed, more).map_err(|_| Unqueued::Full)?;
+        self.waiting.put(Batch::Note(note));
         Ok(())
     }
 
     /// Waits until everything appended so far is written, or an attempt to do so has failed.
     pub(super) fn flush(&self, patience: Duration) -> Result<(), Unflushed> {
-        let began = Instant::now();
-        let mut state = self.state();
-        let wanted = state.appended;
-        state.asked += 1;
-        let number = state.asked;
-        self.work.notify_one();
-        loop {
-            if state.over {
-                return Err(Unflushed::Over);
-            }
-            if state.written >= wanted {
-                return Ok(());
-            }
-            if let Some(failure) = &state.failure
-                && failure.taken >= wanted
-                && failure.noticed >= number
-            {
-                return Err(Unflushed::Failed(failure.text.clone()));
-            }
-            let left = patience.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return Err(Unflushed::TooSlow);
-            }
-            let waited = self.answers.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.waiting.flush(patience)
     }
 
     /// Tells the thread that a file was found damaged by somebody who reads it.
     pub(super) fn found_damage(&self, file: u64, what: String) {
-        self.state().damage = Some((file, what));
-        self.work.notify_one();
+        self.waiting.found_damage(file, what);
     }
 
     /// Rows that were taken in and are not yet merged by the thread.
     pub(super) fn rows(&self) -> usize {
-        self.state().rows
+        self.rows.load(Relaxed)
     }
 
     /// Lets nothing more in. The thread ends when it has taken the rest.
     pub(super) fn close(&self) {
-        self.state().closed = true;
-        self.work.notify_one();
+        self.waiting.close();
     }
 
     /// For the thread: waits for something to do, at most as long as `patience` says, and takes batches until there
     /// are `enough` rows.
     pub(super) fn take(&self, patience: Option<Duration>, enough: usize) -> Taken {
-        let idle = |state: &mut State| {
-            state.batches.is_empty()
-                && state.asked == state.noticed
-                && state.damage.is_none()
-                && !state.closed
-        };
-        let state = self.state();
-        let mut state = match patience {
-            None => self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
-            Some(patience) => {
-                let waited = self.work.wait_timeout_while(state, patience, idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        let mut batches = Vec::new();
         let mut rows = 0;
-        while rows < enough
-            && let Some(batch) = state.batches.pop_front()
-        {
-            match &batch {
+        self.waiting.take(patience, Duration::ZERO, |batch| {
+            match batch {
                 Batch::Rows(batch) => rows += batch.len(),
-                Batch::Note(_) => state.notes -= 1,
+                Batch::Note(_) => {
+                    self.notes.fetch_sub(1, Relaxed);
+                }
             }
-            state.taken += 1;
-            batches.push(batch);
-        }
-        let asked = state.asked != state.noticed;
-        // Those who asked for batches that are still here are noticed again with the last of them.
-        if state.batches.is_empty() {
-            state.noticed = state.asked;
-        }
-        let damage = state.damage.take();
-        Taken { batches, asked, damage, open: !state.closed || !state.batches.is_empty() }
+            rows >= enough
+        })
     }
 
     /// For the thread: so many rows that it took are merged and make room for others.
     pub(super) fn merged(&self, rows: usize) {
-        self.state().rows -= rows;
+        self.rows.fetch_sub(rows, Relaxed);
     }
 
     /// For the thread: everything it has taken is in the file.
     pub(super) fn written(&self) {
-        let mut state = self.state();
-        state.written = state.taken;
-        state.failure = None;
-        self.answers.notify_all();
+        self.waiting.written();
     }
 
     /// For the thread: what it has taken could not be written.
     pub(super) fn failed(&self, text: String) {
-        let mut state = self.state();
-        state.failure = Some(Failure { taken: state.taken, noticed: state.noticed, text });
-        self.answers.notify_all();
+        self.waiting.failed(text);
     }
 
     /// For the thread: it ends.
     pub(super) fn end(&self) {
-        self.state().over = true;
-        self.answers.notify_all();
-    }
-
-    /// Every change is whole before the lock is let go of, also when a panic does it.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.end();
     }
 }
 

@@ -18,9 +18,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use self::groups::{Dictionary, Groups};
 use super::blocks;
-use super::error::{Fault, damaged};
 use super::schema::{load_timeline, open_for_reading};
 use super::write::all_apis;
+use crate::file::error::{Fault, damaged};
+use crate::file::notes;
 
 /// Connections kept for the next selection; more are opened when more are needed at once.
 const IDLE_CONNECTIONS: usize = 4;
@@ -139,11 +140,7 @@ impl Reader {
     }
 
     fn recall(&self, topic: &str) -> rusqlite::Result<Vec<KeptNote>> {
-        let sql = "SELECT key, text FROM note WHERE topic = ?1 ORDER BY key";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let notes =
-            statement.query_map([topic], |row| Ok(KeptNote { key: row.get(0)?, text: row.get(1)? }))?;
-        notes.collect()
+        notes::recall(&self.connection, topic)
     }
 
     fn select(&mut self, selection: &Selection, effort: &Effort) -> Result<Selected, Failure> {

@@ -3,6 +3,8 @@ mod damage;
 mod failures;
 mod files;
 
+use std::fs;
+
 use lifesigns_model::bucket::{Level, Minute};
 use lifesigns_model::store::{Figures, GroupBy, Retention, RollupStore, Selection};
 use rusqlite::Connection;
@@ -10,6 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::conformance::{self, Harness, PATIENCE, added_up, append, everything, row};
+use crate::file::beside;
 
 /// Stores in files of one folder. Reopening drops the store without a word and opens its file again.
 struct InFiles {

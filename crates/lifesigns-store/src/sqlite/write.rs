@@ -14,16 +14,14 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, Tran
 use super::Options;
 use super::block::{Block, Builder, added};
 use super::blocks::{self, signed, unsigned};
-use super::error::damaged;
 use super::schema::{load_timeline, save_timeline};
+use crate::file::error::damaged;
+use crate::file::notes::{self, Notes};
 use crate::packed::{Packed, Sums};
 use crate::timeline::Timeline;
 
 /// Rows that are to be written, merged.
 pub(super) type Pending = HashMap<(Minute, Arc<Series>), Packed>;
-
-/// Notes that are to be written, by topic and key; `None` is to be removed.
-pub(super) type Notes = BTreeMap<(Arc<str>, Arc<str>), Option<Arc<str>>>;
 
 /// Series whose numbers are remembered; past it all are forgotten and looked up again.
 const MAX_KNOWN_SERIES: usize = 100_000;
@@ -126,7 +124,7 @@ impl Database {
         self.known.clear();
     }
 
-    fn write_transaction(&mut self, pending: &Pending, notes: &Notes) -> rusqlite::Result<Written> {
+    fn write_transaction(&mut self, pending: &Pending, to_note: &Notes) -> rusqlite::Result<Written> {
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let mut too_old = 0;
         // By API and by minute, each of which is one block.
@@ -159,24 +157,10 @@ impl Database {
         if timeline != self.timeline {
             save_timeline(&transaction, &timeline)?;
         }
-        write_notes(&transaction, notes)?;
+        notes::write(&transaction, to_note)?;
         transaction.commit()?;
         Ok(Written { timeline, closing, too_old })
     }
-}
-
-fn write_notes(transaction: &Transaction<'_>, notes: &Notes) -> rusqlite::Result<()> {
-    for ((topic, key), text) in notes {
-        match text {
-            Some(text) => transaction
-                .prepare_cached("INSERT OR REPLACE INTO note (topic, key, text) VALUES (?1, ?2, ?3)")?
-                .execute((topic, key, text))?,
-            None => transaction
-                .prepare_cached("DELETE FROM note WHERE topic = ?1 AND key = ?2")?
-                .execute((topic, key))?,
-        };
-    }
-    Ok(())
 }
 
 /// The table of a level within a transaction.

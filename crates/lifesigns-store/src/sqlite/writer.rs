@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use lifesigns_model::bucket::Level;
 use lifesigns_model::store::{MAX_QUEUED_NOTES, Note, StoreError};
 
-use super::aside;
-use super::error::{Fault, chain};
 use super::queue::{Batch, PackedRow, Queue};
 use super::read::SqliteReader;
 use super::upkeep;
-use super::write::{Database, Notes, Pending};
+use super::write::{Database, Pending};
 use super::{Options, open_database};
+use crate::file::aside;
+use crate::file::error::{Fault, chain};
+use crate::file::notes::{self, Notes};
 
 /// Time between attempts while writing fails.
 const RETRY: Duration = Duration::from_secs(1);
@@ -239,7 +240,7 @@ impl Writer {
     /// Sets a damaged file aside and begins a new one, with the notes of the old one where they can be read.
     fn replace(&mut self, why: &str) -> Result<(), Fault> {
         if let Some(database) = self.database.take() {
-            for (key, text) in aside::notes(database.connection()) {
+            for (key, text) in notes::of_damaged(database.connection()) {
                 self.notes.entry(key).or_insert(text);
             }
             database.leave_as_it_is();

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 
 use super::Failure;
-use crate::sqlite::error::damaged;
+use crate::file::error::damaged;
 
 /// The groups of a selection, as they are summed up.
 pub(super) struct Groups<'s> {

@@ -104,7 +104,7 @@ proptest! {
         };
         let mut database = opened();
         let reader = SqliteReader::open(&place.path, Duration::ZERO).unwrap();
-        let none = write::Notes::new();
+        let none = Notes::new();
         let (mut all, mut selections) = (Vec::new(), Vec::new());
         for (batch, reopen, selection) in batches {
             // Each in a transaction of its own, which sums up one API of whatever is being closed.

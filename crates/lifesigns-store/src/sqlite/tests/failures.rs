@@ -79,7 +79,7 @@ fn a_series_whose_entry_was_rolled_back_gets_a_number_of_its_own() {
         let row = row(1, api, 200, 5);
         [((row.minute, row.series), Packed::of(&row.rollup))].into()
     };
-    let none = write::Notes::new();
+    let none = Notes::new();
     let fail = "CREATE TEMP TRIGGER fail BEFORE INSERT ON minutes BEGIN SELECT raise(ABORT, 'no'); END";
     database.connection().execute_batch(fail).unwrap();
     database.write(&pending("first"), &none).unwrap_err();

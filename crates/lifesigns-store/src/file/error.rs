@@ -9,14 +9,14 @@ use rusqlite::ErrorCode;
 
 /// An error, and whether the file itself is to blame: it holds what no version of this store has written.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) error: StoreError,
-    pub(super) is_damage: bool,
+pub(crate) struct Fault {
+    pub(crate) error: StoreError,
+    pub(crate) is_damage: bool,
 }
 
 impl Fault {
     /// As [`explain`] says it.
-    pub(super) fn of(path: &Path, what: &str, error: rusqlite::Error) -> Fault {
+    pub(crate) fn of(path: &Path, what: &str, error: rusqlite::Error) -> Fault {
         Fault { is_damage: is_damage(&error), error: explain(path, what, error) }
     }
 }
@@ -28,7 +28,7 @@ impl From<StoreError> for Fault {
 }
 
 /// An error that says what could not be done with which file, and how to mend it.
-pub(super) fn explain(path: &Path, what: &str, error: rusqlite::Error) -> StoreError {
+pub(crate) fn explain(path: &Path, what: &str, error: rusqlite::Error) -> StoreError {
     let path = path.display();
     let text = match error.sqlite_error_code() {
         _ if is_damage(&error) => format!("{what}: {path} is damaged"),
@@ -51,7 +51,7 @@ pub(super) fn explain(path: &Path, what: &str, error: rusqlite::Error) -> StoreE
 }
 
 /// The error and everything that caused it, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -62,11 +62,11 @@ pub(super) fn chain(error: &dyn Error) -> String {
 }
 
 /// The error for bytes in `column` that no version of this store has written.
-pub(super) fn damaged(column: usize, error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(crate) fn damaged(column: usize, error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, Box::new(error))
 }
 
-pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
         || matches!(
             error,

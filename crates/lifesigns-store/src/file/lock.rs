@@ -14,18 +14,18 @@ use super::beside;
 
 /// Held as long as this lives.
 #[derive(Debug)]
-pub(super) struct WriterLock {
+pub(crate) struct WriterLock {
     path: PathBuf,
     _file: File,
 }
 
 impl WriterLock {
     /// Whether a file has been opened for writing before, and so is one of ours whatever is in it.
-    pub(super) fn was_there(database: &Path) -> bool {
+    pub(crate) fn was_there(database: &Path) -> bool {
         lock_path(database).exists()
     }
 
-    pub(super) fn acquire(database: &Path) -> Result<WriterLock, StoreError> {
+    pub(crate) fn acquire(database: &Path) -> Result<WriterLock, StoreError> {
         let path = lock_path(database);
         let failed = |what: &str, error: std::io::Error| {
             StoreError::because(
@@ -53,7 +53,7 @@ impl WriterLock {
     }
 
     /// Leaves no trace beside a file that is not for us.
-    pub(super) fn remove(self) {
+    pub(crate) fn remove(self) {
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "the lock file could not be removed");
         }

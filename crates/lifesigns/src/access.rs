@@ -4,17 +4,22 @@
 
 mod attempts;
 mod authority;
+mod door;
 mod token;
 
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 pub(crate) use self::attempts::{App, Attempts, MustWait};
 pub use self::authority::{Authority, IssueError, IssueRequest, IssuedToken, Pending, Refusal};
+pub use self::door::NotLetIn;
 pub use self::token::{BadTokenHash, Token, TokenHash};
+
+/// When a token whose issuer cannot be asked for its keys is worth another try, in seconds.
+const UNCHECKED_RETRY_AFTER: &str = "5";
 
 /// What a token allows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -101,6 +106,61 @@ pub(crate) enum Denied {
     OtherOrganization,
     /// The token does not open this environment: 403 `insufficient_scope`.
     OtherEnvironment,
+}
+
+/// What a caller who is not let in is told.
+pub(crate) struct Told {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) says: String,
+    pub(crate) headers: Vec<(HeaderName, String)>,
+}
+
+impl Denied {
+    pub(crate) fn told(self) -> Told {
+        use StatusCode as Status;
+        let (status, code, says) = match self {
+            Denied::Missing => (Status::UNAUTHORIZED, None, "This takes a bearer token.".to_owned()),
+            Denied::Unknown => {
+                (Status::UNAUTHORIZED, Some("invalid_token"), "The token is not known.".to_owned())
+            }
+            Denied::Unreadable => {
+                let says = "There must be one bearer token, in one header.".to_owned();
+                (Status::BAD_REQUEST, Some("invalid_request"), says)
+            }
+            Denied::NotAllowed(scope) => {
+                (Status::FORBIDDEN, Some("insufficient_scope"), format!("The token lacks the scope {scope}."))
+            }
+            Denied::OtherOrganization => {
+                let says = "The token does not open this organization.".to_owned();
+                (Status::FORBIDDEN, Some("insufficient_scope"), says)
+            }
+            Denied::OtherEnvironment => {
+                let says = "The token does not open this environment.".to_owned();
+                (Status::FORBIDDEN, Some("insufficient_scope"), says)
+            }
+            Denied::Unchecked => {
+                return Told {
+                    status: Status::SERVICE_UNAVAILABLE,
+                    code: "temporarily_unavailable",
+                    says: "The token cannot be checked at the moment.".to_owned(),
+                    headers: vec![(RETRY_AFTER, UNCHECKED_RETRY_AFTER.to_owned())],
+                };
+            }
+        };
+        let error = code.map(|code| format!(", error=\"{code}\"")).unwrap_or_default();
+        let scope = match self {
+            Denied::NotAllowed(scope) => format!(", scope=\"{scope}\""),
+            _ => String::new(),
+        };
+        let challenge = format!("Bearer realm=\"lifesigns\"{error}{scope}");
+        Told {
+            status,
+            code: code.unwrap_or("unauthorized"),
+            says,
+            headers: vec![(WWW_AUTHENTICATE, challenge)],
+        }
+    }
 }
 
 impl From<Refusal> for Denied {

@@ -63,8 +63,8 @@ pub use lifesigns_model::identity::{Identity, IdentityField};
 pub use lifesigns_model::objective::{Objective, ObjectiveReport};
 
 pub use self::access::{
-    Authority, BadTokenHash, Grant, IssueError, IssueRequest, IssuedToken, Pending, Refusal, Scope, Token,
-    TokenHash,
+    Authority, BadTokenHash, Grant, IssueError, IssueRequest, IssuedToken, NotLetIn, Pending, Refusal, Scope,
+    Token, TokenHash,
 };
 pub use self::builder::{ApiOptions, BadCheck, BadVariable, Builder, IDENTITY_VARIABLES};
 pub use self::checks::{Check, CheckSnapshot, RunCounts};

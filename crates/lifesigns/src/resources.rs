@@ -32,7 +32,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -50,9 +50,6 @@ use crate::snapshot::Snapshot;
 pub use self::path::normalize_path;
 pub(crate) use self::paths::ResourcePaths;
 pub use self::request_id::{RequestId, is_trace_parent, request_id};
-
-/// When a token whose issuer cannot be asked for its keys is worth another try, in seconds.
-const UNCHECKED_RETRY_AFTER: &str = "5";
 
 /// A health resource that a path leads to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -404,41 +401,14 @@ impl Call<'_> {
         {
             return self.too_many_attempts(seconds);
         }
-        let (status, code, says) = match denied {
-            Denied::Missing => (401, None, "This takes a bearer token.".to_owned()),
-            Denied::Unknown => (401, Some("invalid_token"), "The token is not known.".to_owned()),
-            Denied::Unreadable => {
-                (400, Some("invalid_request"), "There must be one bearer token, in one header.".to_owned())
-            }
-            Denied::NotAllowed(scope) => {
-                (403, Some("insufficient_scope"), format!("The token lacks the scope {scope}."))
-            }
-            Denied::OtherOrganization => {
-                (403, Some("insufficient_scope"), "The token does not open this organization.".to_owned())
-            }
-            Denied::OtherEnvironment => {
-                (403, Some("insufficient_scope"), "The token does not open this environment.".to_owned())
-            }
-            Denied::Unchecked => {
-                let fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
-                let fault = fault.says("The token cannot be checked at the moment.");
-                return self.fault(&fault).header(RETRY_AFTER, UNCHECKED_RETRY_AFTER);
-            }
-        };
-        let error = code.map(|code| format!(", error=\"{code}\"")).unwrap_or_default();
-        let scope = match denied {
-            Denied::NotAllowed(scope) => format!(", scope=\"{scope}\""),
-            _ => String::new(),
-        };
-        let challenge = format!("Bearer realm=\"lifesigns\"{error}{scope}");
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
-        let fault = Fault::new(status, code.unwrap_or("unauthorized")).says(says);
+        let told = denied.told();
+        let fault = Fault::new(told.status, told.code).says(told.says);
         let fault = match denied {
             Denied::OtherOrganization => fault.at("path.organization"),
             Denied::OtherEnvironment => fault.at("path.environment"),
             _ => fault,
         };
-        self.fault(&fault).header(WWW_AUTHENTICATE, &challenge)
+        told.headers.into_iter().fold(self.fault(&fault), |answer, (name, value)| answer.header(name, &value))
     }
 
     fn too_many_attempts(&self, seconds: u64) -> Answer {

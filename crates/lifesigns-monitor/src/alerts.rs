@@ -4,11 +4,12 @@ pub mod channel;
 pub mod incidents;
 pub mod message;
 pub mod outbox;
+mod payload;
 pub mod rules;
 mod secret;
 pub mod text;
 
-pub use self::channel::Undelivered;
+pub use self::channel::{Channel, Undelivered};
 pub use self::message::{Affected, Message, MessageKind};
 pub use self::outbox::{Delivery, Outbox};
 pub use self::secret::Secret;

@@ -10,7 +10,8 @@ use crate::service::{Deploy, Letter};
 /// It holds texts of services: to be escaped for wherever they go.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Message {
-    /// Unique among all messages, and the same whenever this one is tried again.
+    /// Unique among all messages, and the same whenever this one is tried again: `INCIDENT/ROUTE/NUMBER`, where the
+    /// messages that a route is sent of an incident are counted from 0.
     pub id: String,
     /// The incident that it is about; the same for all messages about it.
     pub incident: String,
@@ -75,8 +76,25 @@ impl Message {
         self.light.into()
     }
 
+    /// The id of the first message that the route was sent of the incident.
+    pub fn first_id(&self, route: &str) -> String {
+        format!("{}/{route}/0", self.incident)
+    }
+
     /// How long the incident has lasted, or did last, in milliseconds.
     pub fn lasted(&self) -> i64 {
         (self.at - self.began).max(0)
+    }
+}
+
+impl MessageKind {
+    /// Its name for programs: `opened`, `updated`, `reminder`, `resolved`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            MessageKind::Opened => "opened",
+            MessageKind::Updated => "updated",
+            MessageKind::Reminder => "reminder",
+            MessageKind::Resolved => "resolved",
+        }
     }
 }

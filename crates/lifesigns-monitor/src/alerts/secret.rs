@@ -56,6 +56,19 @@ impl Redaction {
     pub(crate) fn hide(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN))
     }
+
+    /// The same for a text of which the rest was cut off: it does not end with the beginning of a secret either.
+    pub(crate) fn hide_in_beginning(&self, text: &str) -> String {
+        let hidden = self.hide(text);
+        // What was cut off may have begun in the middle of a character.
+        let text = hidden.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        let begun = |secret: &String| {
+            let ends = secret.char_indices().map(|(end, _)| end).filter(|end| *end > 0);
+            ends.filter(|end| text.ends_with(&secret[..*end])).max()
+        };
+        let length = self.secrets.iter().filter_map(begun).max().unwrap_or(0);
+        text[..text.len() - length].to_owned()
+    }
 }
 
 /// How many there are, and none of them.
@@ -78,6 +91,12 @@ mod tests {
         check("an open door", "an … door");
         check(r#"{"sent":"12\"34\\"}"#, r#"{"sent":"…"}"#);
         check("a cat", "a cat");
+        let check = |text: &str, expected: &str| assert_eq!(redaction.hide_in_beginning(text), expected);
+        check("token=opensesame", "token=…");
+        check("x Bearer opens", "x Bearer …s");
+        check("x Bear", "x ");
+        check("x ope\u{fffd}", "x ");
+        check("", "");
     }
 
     #[test]

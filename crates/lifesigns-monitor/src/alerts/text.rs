@@ -11,13 +11,13 @@ use super::message::{Affected, Message, MessageKind};
 use crate::service::{Deploy, Letter};
 
 /// The longest name, in characters.
-const LONGEST_NAME: usize = 120;
+pub(crate) const LONGEST_NAME: usize = 120;
 /// The longest cause, and each thing that services share.
-const LONGEST_CAUSE: usize = 500;
+pub(crate) const LONGEST_CAUSE: usize = 500;
 /// The longest excerpt of an answer.
-const LONGEST_EXCERPT: usize = 1_000;
+pub(crate) const LONGEST_EXCERPT: usize = 1_000;
 /// The longest link.
-const LONGEST_LINK: usize = 2_000;
+pub(crate) const LONGEST_LINK: usize = 2_000;
 /// So many services get a line of their own, with what is wrong with each; more are named only.
 const MOST_LINES: usize = 20;
 /// More names than this are counted.

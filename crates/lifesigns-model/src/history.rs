@@ -5,11 +5,15 @@
 //!
 //! What was not asked is not known: a time without readings is neither up nor down.
 
+mod availability;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::light::Light;
 use crate::store::{KeptNote, Note, StoreError};
+
+pub use self::availability::{Availability, Slice, availability, slices};
 
 /// Keeps the history of a fleet. Implementations pass one and the same conformance suite.
 pub trait HistoryStore: Send + Sync {

@@ -5,6 +5,7 @@
 //! | `opening` | is this file ours, and how is it opened and brought up to date? |
 //! | `lock` | who writes it? |
 //! | `queue` | what waits to be written, and who waits for it? |
+//! | `pool` | who reads it? |
 //! | `notes` | what does a process have to know again after a restart? |
 //! | `shortening` | how does a file give back room? |
 //! | `aside` | where does a damaged file go? |
@@ -15,6 +16,7 @@ pub(crate) mod error;
 pub(crate) mod lock;
 pub(crate) mod notes;
 pub(crate) mod opening;
+pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod shortening;
 

@@ -92,6 +92,13 @@ pub(crate) fn open_for_writing(
     Ok(connection)
 }
 
+/// Lets a file grow to so many bytes at most, and at least as large as it is.
+pub(crate) fn limit_size(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    let pages = (bytes / PAGE_SIZE).clamp(1, u64::from(u32::MAX - 1)) as i64;
+    connection.pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))?;
+    Ok(())
+}
+
 /// Opens a file that is there, for reading only.
 pub(crate) fn open_for_reading(
     format: &Format,

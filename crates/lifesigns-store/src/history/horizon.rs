@@ -30,6 +30,32 @@ impl Default for Horizon {
 }
 
 impl Horizon {
+    /// From watermarks that were kept, by their names.
+    pub(super) fn of<E>(mut value: impl FnMut(&str) -> Result<Option<i64>, E>) -> Result<Horizon, E> {
+        let beginning = Horizon::default();
+        let time = Timeline {
+            newest: value("newest")?.map(Minute::new),
+            leap: value("leap")?.map(Minute::new),
+            ..beginning.time
+        };
+        Ok(Horizon {
+            time,
+            readings_from: value("readings_from")?.unwrap_or(beginning.readings_from),
+            events_from: value("events_from")?.unwrap_or(beginning.events_from),
+        })
+    }
+
+    /// The watermarks by their names; `None` for those that are where they began.
+    pub(super) fn watermarks(&self) -> [(&'static str, Option<i64>); 4] {
+        let moved = |from: i64| (from != i64::MIN).then_some(from);
+        [
+            ("newest", self.time.newest.map(Minute::number)),
+            ("leap", self.time.leap.map(Minute::number)),
+            ("readings_from", moved(self.readings_from)),
+            ("events_from", moved(self.events_from)),
+        ]
+    }
+
     /// Whether an entry is to be kept; it is taken note of in any case. To be asked in the order in which entries came.
     pub(super) fn admits(&mut self, entry: &Entry, retention: &HistoryRetention) -> bool {
         let (seconds, admits) = match entry {

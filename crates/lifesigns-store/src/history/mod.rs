@@ -8,8 +8,10 @@
 //! |---|---|
 //! | `horizon` | what is believed to be the newest time, and what has gone past its retention? |
 //! | [`memory`] | the history for tests, for the demo, and for whoever wants no file |
+//! | [`sqlite`] | the history in one file, described in `docs/storage-format.md` |
 
 pub mod memory;
+pub mod sqlite;
 
 mod horizon;
 
@@ -19,6 +21,7 @@ pub mod conformance;
 use std::time::Duration;
 
 pub use self::memory::MemoryHistory;
+pub use self::sqlite::{HistoryOptions, SqliteHistory, SqliteHistoryReader};
 
 /// How long a history is kept, by the day: what is left of the oldest day stays.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -44,6 +44,7 @@ use self::writer::{Gauges, Writer};
 use crate::file::error::{Fault, chain};
 use crate::file::lock::WriterLock;
 use crate::file::notes::{self, Notes};
+use crate::file::opening::limit_size;
 use crate::file::{self, THREAD_GONE, aside};
 
 /// Version of the files that this program writes; older ones are brought up to it when they are opened for writing.
@@ -207,10 +208,7 @@ fn open_database(path: &Path, options: &Options, is_known: bool) -> Result<Datab
     let failed = |error| Fault::of(path, "the store could not be opened", error);
     let connection = schema::open_for_writing(path, options.busy_timeout, is_known)?;
     if let Some(bytes) = options.max_bytes {
-        let pages = (bytes / schema::PAGE_SIZE).clamp(1, u64::from(u32::MAX - 1)) as i64;
-        connection
-            .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))
-            .map_err(failed)?;
+        limit_size(&connection, bytes).map_err(failed)?;
     }
     Database::new(connection, options).map_err(failed)
 }

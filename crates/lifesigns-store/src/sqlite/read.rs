@@ -3,9 +3,8 @@
 mod groups;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lifesigns_model::bucket::Minute;
@@ -22,27 +21,21 @@ use super::schema::{load_timeline, open_for_reading};
 use super::write::all_apis;
 use crate::file::error::{Fault, damaged};
 use crate::file::notes;
+use crate::file::pool::Pool;
 
-/// Connections kept for the next selection; more are opened when more are needed at once.
-const IDLE_CONNECTIONS: usize = 4;
 /// Series that a connection remembers; past it, it forgets all and looks them up again.
 const MAX_KNOWN_SERIES: usize = 100_000;
 
 /// Reads a file, also while another process writes it.
 #[derive(Debug)]
 pub struct SqliteReader {
-    path: PathBuf,
-    busy_timeout: Duration,
-    idle: Mutex<Vec<Reader>>,
-    /// How many files have stood at the path before this one.
-    file: AtomicU64,
+    pool: Pool<Reader>,
 }
 
 impl SqliteReader {
     pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<SqliteReader, StoreError> {
-        let first = Reader::open(path, busy_timeout).map_err(|fault| fault.error)?;
-        let (path, idle) = (path.to_owned(), Mutex::new(vec![first]));
-        Ok(SqliteReader { path, busy_timeout, idle, file: AtomicU64::new(0) })
+        let pool = Pool::open(path, busy_timeout, Reader::open).map_err(|fault| fault.error)?;
+        Ok(SqliteReader { pool })
     }
 
     /// Groups and sums what is kept, as of one moment. See
@@ -75,7 +68,7 @@ impl SqliteReader {
             Err(Failure::Question(error)) => Ok(Err(error)),
             Err(Failure::File(error)) => Err(error),
         };
-        self.read(select).and_then(|selected| Ok(selected?)).map_err(|fault| (file, fault))
+        self.pool.read(select)?.map_err(|error| (file, error.into()))
     }
 
     /// All notes under a topic. See [`RollupStore::recall`](lifesigns_model::store::RollupStore::recall).
@@ -87,42 +80,22 @@ impl SqliteReader {
     }
 
     pub(super) fn try_recall(&self, topic: &str) -> Result<Vec<KeptNote>, (u64, Fault)> {
-        let file = self.file();
-        self.read(|reader| reader.recall(topic)).map_err(|fault| (file, fault))
+        self.pool.read(|reader| reader.recall(topic))
     }
 
     /// The number of the file that stands at the path, counted from the first one.
     pub(super) fn file(&self) -> u64 {
-        self.file.load(Relaxed)
+        self.pool.file()
     }
 
     /// Another file stands at the path now.
     pub(super) fn turn_to_new_file(&self) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        self.file.fetch_add(1, Relaxed);
-        idle.clear();
-    }
-
-    fn read<T>(&self, read: impl FnOnce(&mut Reader) -> rusqlite::Result<T>) -> Result<T, Fault> {
-        let file = self.file();
-        // The lock is held only to take a connection and to give it back, so readers run side by side.
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut reader = match idle {
-            Some(reader) => reader,
-            None => Reader::open(&self.path, self.busy_timeout)?,
-        };
-        let found =
-            read(&mut reader).map_err(|error| Fault::of(&self.path, "the store could not be read", error))?;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_CONNECTIONS && self.file() == file {
-            idle.push(reader);
-        }
-        Ok(found)
+        self.pool.turn_to_new_file();
     }
 
     /// Closes the connections that are not in use.
     pub(super) fn disconnect(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.pool.disconnect();
     }
 }
 

@@ -9,7 +9,6 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use super::blocks;
 use super::write::gather_rows;
 use crate::file::error::Fault;
-pub(super) use crate::file::opening::PAGE_SIZE;
 use crate::file::opening::{self, FIGURES, Format};
 use crate::timeline::Timeline;
 

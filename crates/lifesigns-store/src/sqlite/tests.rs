@@ -206,5 +206,5 @@ fn status_tells_the_size_and_that_nothing_is_wrong() {
     append(&store, vec![row(1, "orders", 200, 5)]);
     let status = store.status();
     assert_eq!((status.pending_rows, status.dropped_exchanges, status.last_error), (0, 0, None));
-    assert!(status.bytes >= schema::PAGE_SIZE);
+    assert!(status.bytes >= crate::file::opening::PAGE_SIZE);
 }

@@ -16,7 +16,7 @@ fn filled() -> Place {
 }
 
 fn page(number: usize) -> std::ops::Range<usize> {
-    let size = schema::PAGE_SIZE as usize;
+    let size = crate::file::opening::PAGE_SIZE as usize;
     (number - 1) * size..number * size
 }
 

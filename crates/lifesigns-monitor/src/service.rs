@@ -399,6 +399,11 @@ impl Service {
         self.streak.count > 0
     }
 
+    /// Whether the readings of late are better than the light.
+    pub const fn is_recovering(&self) -> bool {
+        self.streak.count > 0 && !self.streak.is_worse
+    }
+
     fn meet(&mut self, said: &Introduction, at: i64, changes: &mut Vec<Change>) {
         let new = About::from(said);
         if let Some(uptime) = said.uptime {

@@ -24,6 +24,7 @@ use crate::objective::ObjectiveState;
 use crate::proc::ProcessSource;
 use crate::process::{ApiState, Lifesigns, StoreHandle};
 use crate::recorder::labels::Labels;
+use crate::resources::FleetStatus;
 use crate::settings::{ResourceKind, RouteGroup, Settings};
 use crate::snapshot::Snapshot;
 
@@ -78,6 +79,7 @@ pub struct Builder {
     pub(crate) organization: Option<String>,
     pub(crate) tokens: Vec<Token>,
     pub(crate) authority: Option<Arc<dyn Authority>>,
+    pub(crate) fleet: Option<Arc<dyn FleetStatus>>,
     pub(crate) failed_attempts_per_minute: u32,
     pub(crate) store: Option<StoreHandle>,
     pub(crate) max_series: usize,
@@ -95,6 +97,7 @@ impl Builder {
             organization: None,
             tokens: Vec::new(),
             authority: None,
+            fleet: None,
             failed_attempts_per_minute: 10,
             store: None,
             max_series: 10_000,
@@ -174,6 +177,13 @@ impl Builder {
     #[must_use]
     pub fn authority(mut self, authority: Arc<dyn Authority>) -> Builder {
         self.authority = Some(authority);
+        self
+    }
+
+    /// Answers `/status` for a whole fleet, as `all-services`, and not for this process.
+    #[must_use]
+    pub fn fleet(mut self, fleet: Arc<dyn FleetStatus>) -> Builder {
+        self.fleet = Some(fleet);
         self
     }
 

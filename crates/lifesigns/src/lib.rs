@@ -76,7 +76,7 @@ pub use self::option::BadOption;
 pub use self::proc::{ProcessFigures, ProcessSource};
 pub use self::process::{Api, Lifesigns};
 pub use self::record::{Exchange, RequestBody, ResponseBody};
-pub use self::resources::Resource;
+pub use self::resources::{FleetStatus, Resource};
 pub use self::settings::{
     Exposure, HealthDialect, Listener, ResourceKind, ResourceSettings, RouteGroup, Settings,
 };

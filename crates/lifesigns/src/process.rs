@@ -31,7 +31,7 @@ use crate::record::Exchange;
 use crate::recorder::labels::Labels;
 use crate::recorder::{Recorder, lock};
 use crate::resources::openapi::Descriptions;
-use crate::resources::{Resource, ResourcePaths};
+use crate::resources::{FleetStatus, Resource, ResourcePaths};
 use crate::settings::{Listener, ResourceKind, RouteGroup, Settings};
 use crate::snapshot::Snapshot;
 use crate::startup::StartUp;
@@ -58,6 +58,7 @@ pub(crate) struct Process {
     pub(crate) started: Timestamp,
     pub(crate) recorder: Recorder,
     pub(crate) access: Access,
+    pub(crate) fleet: Option<Arc<dyn FleetStatus>>,
     pub(crate) store: Option<StoreHandle>,
     pub(crate) apis: Vec<ApiState>,
     /// Which of `apis` is the process itself.
@@ -253,6 +254,7 @@ impl Process {
             organization: builder.organization,
             started: Timestamp::now(),
             recorder,
+            fleet: builder.fleet,
             access: Access::new(builder.tokens, builder.authority, builder.failed_attempts_per_minute),
             store: builder.store,
             stop: Arc::default(),

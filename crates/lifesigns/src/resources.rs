@@ -41,6 +41,7 @@ use jiff::Timestamp;
 use lifesigns_model::moment::Moment;
 
 use self::answer::{Answer, Fault};
+pub use self::status::FleetStatus;
 use crate::access::{Denied, Grant, Scope};
 use crate::limit::Allowance;
 use crate::process::{Api, ApiState, Client};

@@ -159,6 +159,12 @@ impl Incidents {
         &self.open
     }
 
+    /// How many outages have joined an incident since then, and go on.
+    pub fn began_since(&self, at: i64) -> usize {
+        let members = self.open.iter().flat_map(|incident| &incident.members);
+        members.filter(|member| member.joined >= at && member.affected.ended.is_none()).count()
+    }
+
     /// The incident of that id.
     pub fn find(&self, id: &str) -> Option<&Incident> {
         self.open.iter().find(|incident| incident.id == id)

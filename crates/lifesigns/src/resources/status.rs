@@ -1,20 +1,52 @@
 //! `/status`: how one process is doing.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
 use lifesigns_model::identity::UNKNOWN;
 use lifesigns_model::light::Light;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::Call;
-use super::answer::{Answer, time_text};
+use super::answer::{Answer, status_error, time_text};
+use crate::access::Scope;
 use crate::proc::ProcessSource;
 
 const BYTES_PER_MEGABYTE: u64 = 1024 * 1024;
 
+/// Whoever knows how a whole fleet is doing, and answers `/status` for it.
+pub trait FleetStatus: fmt::Debug + Send + Sync {
+    /// What is said besides `status`, `service`, `timestamp` and `version`; `None` when nothing of the fleet works.
+    /// `sees_all` tells that the caller holds the scope `fleet:read`. It must not take time.
+    fn report(&self, sees_all: bool) -> Option<Map<String, Value>>;
+}
+
+/// What a whole fleet is called as one service.
+const ALL_SERVICES: &str = "all-services";
+
+fn of_fleet(call: &Call<'_>, fleet: &dyn FleetStatus) -> Answer {
+    let sees_all = call.granted().is_ok_and(|grant| grant.allows(Scope::FleetRead));
+    let now = call.now().wall;
+    let Some(report) = fleet.report(sees_all) else {
+        let error = status_error("Service unavailable", ALL_SERVICES, now);
+        return Answer::json(StatusCode::SERVICE_UNAVAILABLE, &error);
+    };
+    let version = call.state.identity.version.as_deref().unwrap_or(UNKNOWN);
+    let mut body = json!({
+        "status": "healthy", "service": ALL_SERVICES, "timestamp": time_text(now), "version": version,
+    });
+    if let Some(body) = body.as_object_mut() {
+        body.extend(report);
+    }
+    Answer::json(StatusCode::OK, &body)
+}
+
 pub(super) fn answer(call: &Call<'_>) -> Answer {
+    if let Some(fleet) = &call.api.process.fleet {
+        return of_fleet(call, &**fleet);
+    }
     let snapshot = &call.snapshot;
     let identity = &call.state.identity;
     let known = |field: &Option<String>| field.clone().unwrap_or_else(|| UNKNOWN.to_owned());

@@ -1,0 +1,314 @@
+//! Where everything that has happened is written down, to be kept together: readings, events, and what is to be known
+//! again after a restart.
+
+use std::sync::Arc;
+
+use lifesigns_model::history::{Entry, Event, EventKind, Reading};
+use lifesigns_model::store::{KeptNote, Note};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::alerts::incidents::{Incident, Incidents};
+use crate::alerts::outbox::{Added, Delivery, Limits, Outbox, Outcome};
+use crate::alerts::{Affected, Undelivered};
+use crate::service::{Change, Deploy, Letter, Name, Outage, Service};
+use crate::target::Target;
+
+/// Notes of what is known of each service, by its name.
+pub(crate) const SERVICES: &str = "service";
+/// Notes of the incidents that go on, by their ids.
+pub(crate) const INCIDENTS: &str = "incident";
+/// Notes of what has not been delivered yet, by the ids of the messages.
+pub(crate) const DELIVERIES: &str = "delivery";
+/// Notes of the monitor about itself.
+pub(crate) const MONITOR: &str = "monitor";
+/// When the monitor was last seen, among those.
+pub(crate) const ALIVE: &str = "alive";
+
+/// A deploy is told of with an outage that begins no later than this after it, in milliseconds.
+const DEPLOY_MATTERS: i64 = 24 * 3_600_000;
+/// Entries that wait for a store that does not take them; more readings are dropped and counted.
+const MOST_ENTRIES: usize = 200_000;
+
+/// What is said of an outage in its event.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct OutageDetail {
+    pub(crate) light: Letter,
+    pub(crate) cause: String,
+    pub(crate) failing: Option<String>,
+    pub(crate) excerpt: Option<String>,
+    pub(crate) environment: Option<String>,
+    pub(crate) traits: Vec<String>,
+    pub(crate) deploy: Option<Deploy>,
+    pub(crate) incident: String,
+}
+
+/// The desk.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) incidents: Incidents,
+    pub(crate) outbox: Outbox,
+    entries: Vec<Entry>,
+    /// Readings that were given up.
+    pub(crate) dropped: u64,
+}
+
+impl Desk {
+    /// The desk as it was left.
+    pub(crate) fn open(mut incidents: Incidents, kept: &[KeptNote], deliveries: &[KeptNote]) -> Desk {
+        for note in kept {
+            match serde_json::from_str(&note.text) {
+                Ok(incident) => incidents.restore(incident),
+                Err(error) => {
+                    tracing::error!(id = &*note.key, %error, "an incident that was kept cannot be read")
+                }
+            }
+        }
+        let mut left = Vec::new();
+        for note in deliveries {
+            match serde_json::from_str::<Delivery>(&note.text) {
+                Ok(delivery) => left.push(delivery),
+                Err(error) => {
+                    tracing::error!(id = &*note.key, %error, "a message that was kept cannot be read")
+                }
+            }
+        }
+        let (outbox, given_up) = Outbox::restored(Limits::default(), left);
+        let mut desk = Desk { incidents, outbox, entries: Vec::new(), dropped: 0 };
+        for delivery in given_up {
+            desk.forget(&delivery.id);
+        }
+        desk
+    }
+
+    /// Ends what goes on and cannot end any more: `is_out` says which services are still watched, and out.
+    pub(crate) fn close_lost(&mut self, now: i64, is_out: &dyn Fn(&str) -> bool) {
+        let members = self.incidents.open().iter().flat_map(|incident| &incident.members);
+        let lost =
+            members.map(|member| &member.affected).filter(|one| one.ended.is_none() && !is_out(&one.name));
+        let lost: Vec<String> = lost.map(|affected| affected.name.clone()).collect();
+        for name in lost {
+            if let Some(id) = self.incidents.ended(now, &name) {
+                self.incident(&id);
+            }
+        }
+    }
+
+    pub(crate) fn reading(&mut self, name: &Name, reading: Reading) {
+        if self.entries.len() >= MOST_ENTRIES {
+            self.dropped += 1;
+            return;
+        }
+        self.entries.push(Entry::Reading(Arc::clone(name), reading));
+    }
+
+    /// Something about a service has changed.
+    pub(crate) fn change(&mut self, now: i64, target: &Target, service: &Service, change: &Change) {
+        match change {
+            Change::OutageBegan => {
+                let Some(outage) = &service.outage else { return };
+                let affected = affected(target, service, outage);
+                let id = self.incidents.began(now, affected, traits(target, service));
+                self.outage(target, service, outage, None, &id);
+                self.incident(&id);
+            }
+            Change::OutageChanged => {
+                let Some(outage) = &service.outage else { return };
+                if let Some(id) = self.incidents.changed(&target.name, outage.worst, &service.why) {
+                    self.outage(target, service, outage, None, &id);
+                    self.incident(&id);
+                }
+            }
+            Change::OutageEnded(outage) => {
+                let id = self.incidents.ended(service.since, &target.name);
+                self.outage(target, service, outage, Some(service.since), id.as_deref().unwrap_or_default());
+                if let Some(id) = id {
+                    self.incident(&id);
+                }
+            }
+            Change::Restarted(at) => self.happened(EventKind::Restart, target, *at, &json!({})),
+            Change::Deployed(deploy) => {
+                let detail = json!({"from": deploy.from, "to": deploy.to});
+                self.happened(EventKind::Deploy, target, deploy.at, &detail);
+            }
+        }
+    }
+
+    /// What is known of a service is to be known again after a restart.
+    pub(crate) fn remember(&mut self, name: &Name, service: &Service) {
+        self.note(SERVICES, name, Some(to_json(service)));
+    }
+
+    /// The monitor is there.
+    pub(crate) fn alive(&mut self, now: i64) {
+        self.note(MONITOR, ALIVE, Some(now.to_string()));
+    }
+
+    /// The monitor saw nothing.
+    pub(crate) fn gap(&mut self, began: i64, ended: i64, why: &str) {
+        self.event(EventKind::Gap, &began.to_string(), None, began, Some(ended), &json!({"why": why}));
+    }
+
+    /// Puts what is due into the outbox.
+    pub(crate) fn tell(&mut self, now: i64) {
+        let due = self.incidents.due(now);
+        for id in &due.changed {
+            self.incident(id);
+        }
+        for (route, message) in due.messages {
+            let delivery = Delivery::new(route, message, now);
+            let text = to_json(&delivery);
+            let id = delivery.id.clone();
+            match self.outbox.add(delivery) {
+                Added::Kept => self.note(DELIVERIES, &id, Some(text)),
+                Added::Known => {}
+                Added::InPlaceOf(other) => {
+                    tracing::error!(id = other.id, "too many messages wait; this one is not sent");
+                    self.note(DELIVERIES, &id, Some(text));
+                    self.forget(&other.id);
+                }
+                Added::Refused(_) => tracing::error!(id, "too many messages wait; this one is not sent"),
+            }
+        }
+        for incident in due.closed {
+            self.incident_event(&incident);
+            self.note(INCIDENTS, &incident.id, None);
+        }
+    }
+
+    /// A message has arrived.
+    pub(crate) fn delivered(&mut self, id: &str, now: i64) {
+        let Some(delivery) = self.outbox.delivered(id) else { return };
+        self.forget(id);
+        let detail = json!({
+            "route": delivery.route, "incident": delivery.message.incident, "kind": delivery.message.kind,
+            "attempts": delivery.attempts + 1, "services": delivery.message.services.len(),
+        });
+        self.event(EventKind::Delivery, id, None, now, Some(now), &detail);
+    }
+
+    /// A message has not arrived. `chance` from 0 to 1 spreads those who try again.
+    pub(crate) fn not_delivered(&mut self, id: &str, now: i64, why: &Undelivered, chance: f64) {
+        match self.outbox.failed(id, now, why, chance) {
+            Some(Outcome::Again(delivery)) => self.note(DELIVERIES, id, Some(to_json(&*delivery))),
+            Some(Outcome::GivenUp(delivery)) => {
+                self.forget(id);
+                let detail = json!({
+                    "route": delivery.route, "incident": delivery.message.incident, "kind": delivery.message.kind,
+                    "attempts": delivery.attempts, "given_up": why.why,
+                });
+                self.event(EventKind::Delivery, id, None, now, Some(now), &detail);
+            }
+            None => {}
+        }
+    }
+
+    /// An incident as it stands is to be known again.
+    pub(crate) fn incident(&mut self, id: &str) {
+        let Some(incident) = self.incidents.find(id).cloned() else { return };
+        self.incident_event(&incident);
+        self.note(INCIDENTS, id, Some(to_json(&incident)));
+    }
+
+    fn incident_event(&mut self, incident: &Incident) {
+        let services: Vec<&str> = incident.members.iter().map(|member| &*member.affected.name).collect();
+        let detail = json!({
+            "light": incident.worst(), "services": services, "shared": incident.shared(),
+            "cause": incident.members.first().map(|member| &member.affected.cause),
+            "acknowledged": incident.acknowledged,
+        });
+        self.event(EventKind::Incident, &incident.id, None, incident.began, incident.ended(), &detail);
+    }
+
+    fn outage(
+        &mut self,
+        target: &Target,
+        service: &Service,
+        outage: &Outage,
+        ended: Option<i64>,
+        incident: &str,
+    ) {
+        let affected = affected(target, service, outage);
+        let detail = OutageDetail {
+            light: outage.worst,
+            cause: outage.cause.clone(),
+            failing: outage.failing.clone(),
+            excerpt: outage.excerpt.clone(),
+            environment: affected.environment,
+            traits: traits(target, service),
+            deploy: affected.deploy,
+            incident: incident.to_owned(),
+        };
+        let key = format!("{}-{}", outage.began, target.name);
+        let detail = serde_json::to_value(detail).unwrap_or_default();
+        self.event(EventKind::Outage, &key, Some(&target.name), outage.began, ended, &detail);
+    }
+
+    fn happened(&mut self, kind: EventKind, target: &Target, at: i64, detail: &serde_json::Value) {
+        self.event(kind, &format!("{at}-{}", target.name), Some(&target.name), at, Some(at), detail);
+    }
+
+    fn event(
+        &mut self,
+        kind: EventKind,
+        key: &str,
+        service: Option<&Name>,
+        began: i64,
+        ended: Option<i64>,
+        detail: &serde_json::Value,
+    ) {
+        let (key, service, detail) = (key.into(), service.cloned(), detail.to_string().into());
+        self.entries.push(Entry::Event(Event { kind, key, service, began, ended, detail }));
+    }
+
+    fn forget(&mut self, id: &str) {
+        self.note(DELIVERIES, id, None);
+    }
+
+    fn note(&mut self, topic: &str, key: &str, text: Option<String>) {
+        let text = text.map(Into::into);
+        self.entries.push(Entry::Note(Note { topic: topic.into(), key: key.into(), text }));
+    }
+
+    /// All that is to be kept together.
+    pub(crate) fn take(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// What a store did not take comes first the next time.
+    pub(crate) fn give_back(&mut self, mut entries: Vec<Entry>) {
+        entries.append(&mut self.entries);
+        self.entries = entries;
+    }
+}
+
+/// JSON of what has no maps with keys other than text, and can therefore not fail.
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn affected(target: &Target, service: &Service, outage: &Outage) -> Affected {
+    let deploy = service.deploy.clone().filter(|deploy| outage.began - deploy.at <= DEPLOY_MATTERS);
+    Affected {
+        name: target.name.to_string(),
+        environment: target.environment.clone().or_else(|| service.about.environment.clone()),
+        light: outage.worst,
+        began: outage.began,
+        ended: None,
+        cause: outage.cause.clone(),
+        failing: outage.failing.clone(),
+        excerpt: outage.excerpt.clone(),
+        deploy,
+    }
+}
+
+/// What others may have in common with a service.
+fn traits(target: &Target, service: &Service) -> Vec<String> {
+    let host = target.host();
+    let address = service.address.as_deref().filter(|address| *address != host);
+    let failing = service.parts.iter().filter(|(_, light)| *light != Letter::G);
+    let mut traits = vec![format!("host {host}")];
+    traits.extend(address.map(|address| format!("address {address}")));
+    traits.extend(failing.map(|(name, _)| format!("dependency {name}")));
+    traits
+}

@@ -1,0 +1,92 @@
+//! What programs ask of the fleet: JSON, decisions for load balancers, figures for Prometheus.
+
+mod api;
+mod decisions;
+mod discovery;
+mod metrics;
+mod openapi;
+pub(crate) mod status;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use lifesigns_model::light::Light;
+use serde_json::{Value, json};
+
+use crate::fleet::Fleet;
+
+/// What operators may ask.
+pub(crate) fn operators(fleet: &Fleet) -> Router {
+    Router::new()
+        .route("/api/services", get(api::services))
+        .route("/api/services/{name}", get(api::service))
+        .route("/api/services/{name}/history", get(api::history))
+        .route("/api/services/{name}/events", get(api::service_events))
+        .route("/api/incidents", get(api::incidents))
+        .route("/api/events", get(api::events))
+        .route("/sd", get(discovery::targets))
+        .route("/metrics", get(metrics::page))
+        .with_state(fleet.clone())
+}
+
+/// What takes the right to write.
+pub(crate) fn writers(fleet: &Fleet) -> Router {
+    Router::new()
+        .route("/api/incidents/{id}/acknowledgement", post(api::acknowledge).put(api::acknowledge))
+        .with_state(fleet.clone())
+}
+
+/// What anybody may ask.
+pub(crate) fn everybody(fleet: &Fleet) -> Router {
+    Router::new()
+        .route("/services/{name}/breaker", get(decisions::breaker))
+        .route("/services/{name}/available", get(decisions::available))
+        .route("/api/openapi.json", get(openapi::document))
+        .with_state(fleet.clone())
+}
+
+/// An answer in JSON.
+fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
+    answer(status, "application/json", body.to_string())
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// RFC 9457.
+fn problem(status: StatusCode, detail: &str) -> Response<Body> {
+    let body = json!({
+        "type": "about:blank", "title": status.canonical_reason(), "status": status.as_u16(), "detail": detail,
+    });
+    answer(status, "application/problem+json", body.to_string())
+}
+
+fn no_service(name: &str) -> Response<Body> {
+    let name: String = name.chars().take(100).collect();
+    problem(StatusCode::NOT_FOUND, &format!("There is no service {name:?}; /api/services lists all of them."))
+}
+
+/// A light as it is written: `GREEN`, `AMBER`, `RED`, or `UNKNOWN`.
+pub(crate) const fn light_name(light: Option<Light>) -> &'static str {
+    match light {
+        Some(light) => light.name(),
+        None => "UNKNOWN",
+    }
+}
+
+/// RFC 3339 with milliseconds; `null` for what was never.
+fn time(at: i64) -> Value {
+    match Timestamp::from_millisecond(at) {
+        Ok(time) if at > 0 => json!(format!("{time:.3}")),
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether to call a service now, for callers and load balancers.
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, State};
+use axum::http::header::{HeaderValue, RETRY_AFTER};
+use axum::http::{Response, StatusCode};
+use lifesigns_model::light::Light;
+use serde_json::json;
+
+use super::{answer, json_answer, light_name, no_service, time};
+use crate::access::Reader;
+use crate::breaker::BreakerState;
+use crate::fleet::Fleet;
+
+/// The breaker, with the reason for those who may see it.
+pub(super) async fn breaker(
+    State(fleet): State<Fleet>,
+    Path(name): Path<String>,
+    reader: Option<Extension<Reader>>,
+) -> Response<Body> {
+    let Some(service) = fleet.service(&name) else { return no_service(&name) };
+    let breaker = &service.breaker;
+    let sees_all = reader.is_some_and(|reader| reader.sees_all);
+    let mut body = json!({
+        "service": service.name,
+        "state": breaker.state,
+        "light": light_name(service.light),
+        "hold_non_essential": breaker.holds_non_essential,
+        "since": time(breaker.since),
+        "next_try": time(breaker.next_try),
+    });
+    if sees_all {
+        body["why"] = json!(breaker.why);
+    }
+    let mut response = json_answer(StatusCode::OK, &body);
+    if breaker.state == BreakerState::Open {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(breaker.retry_after(fleet.now())));
+    }
+    response
+}
+
+/// 200 while the service may be called, 503 while it may not; also 503 while nothing is known of it and it was not
+/// known to be well.
+pub(super) async fn available(State(fleet): State<Fleet>, Path(name): Path<String>) -> Response<Body> {
+    let Some(service) = fleet.service(&name) else { return no_service(&name) };
+    let (status, word) = match (service.light, service.breaker.state) {
+        (Some(Light::Green), _) => (StatusCode::OK, "up\n"),
+        (Some(Light::Amber), _) => (StatusCode::OK, "up, hold what can wait\n"),
+        // Load balancers that hold traffic back for want of knowledge would turn a blind monitor into an outage.
+        (None, _) if service.asked > 0 => (StatusCode::OK, "not known\n"),
+        (None | Some(Light::Red), _) => (StatusCode::SERVICE_UNAVAILABLE, "down\n"),
+    };
+    let mut response = answer(status, "text/plain; charset=utf-8", word.to_owned());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let seconds = service.breaker.retry_after(fleet.now());
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

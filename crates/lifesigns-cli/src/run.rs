@@ -135,7 +135,7 @@ fn announce(gateway: &Gateway, grpc: Option<&Grpc>) {
 }
 
 /// Resolves at the first signal; the second ends the process.
-fn stop_signal() -> io::Result<oneshot::Receiver<()>> {
+pub fn stop_signal() -> io::Result<oneshot::Receiver<()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = oneshot::channel();

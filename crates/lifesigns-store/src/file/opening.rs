@@ -25,6 +25,8 @@ pub(crate) struct Format {
     pub(crate) migrations: &'static [Migration],
     /// Statements for which all tables and columns of the newest version have to be there.
     pub(crate) statements: &'static [&'static str],
+    /// How much of the file a connection that reads keeps in memory, in KiB.
+    pub(crate) reader_cache_kib: i64,
 }
 
 pub(crate) type Migration = (&'static str, Option<fn(&Transaction<'_>) -> rusqlite::Result<()>>);
@@ -58,7 +60,6 @@ static MARKS: [Mark; 2] = [FIGURES, HISTORY];
 /// The write-ahead log is cut back to this after a transaction that made it longer.
 const LOG_BYTES_KEPT: i64 = 64 << 20;
 const WRITER_CACHE_KIB: i64 = 2 << 10;
-const READER_CACHE_KIB: i64 = 16 << 10;
 
 /// Opens a file for writing: makes it if it is not there, and brings an older one up to date. `is_known` says that it has
 /// been ours before: one that cannot even be told for an SQLite file is damaged then, and not somebody else's.
@@ -122,7 +123,7 @@ pub(crate) fn open_for_reading(
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(busy_timeout).map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -format.reader_cache_kib).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
     let version = version_of(format, &connection).map_err(failed)?.ok_or_else(|| foreign(path))?;
     refuse_newer(format, path, version)?;

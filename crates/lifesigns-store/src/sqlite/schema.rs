@@ -32,6 +32,7 @@ const FORMAT: Format = Format {
         blocks::scan(Level::Hour, true),
         blocks::scan(Level::Day, true),
     ],
+    reader_cache_kib: 16 << 10,
 };
 
 /// As [`opening::open_for_writing`] does.

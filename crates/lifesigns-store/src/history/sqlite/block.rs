@@ -191,3 +191,101 @@ const fn bucket_middle(bucket: u32) -> u32 {
     let low = (bucket - (shift << BUCKET_BITS)) << shift;
     low + ((1 << shift) >> 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use lifesigns_model::light::Light;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::history::conformance::assert_alike;
+
+    fn unpacked(day: i64, block: &[u8]) -> Result<Vec<Reading>, DecodeError> {
+        let mut readings = Vec::new();
+        Unpacker::new().unwrap().unpack(day, block, &mut readings)?;
+        Ok(readings)
+    }
+
+    fn sealed(mut block: Vec<u8>) -> Vec<u8> {
+        block.extend(crc32fast::hash(&block).to_le_bytes());
+        block
+    }
+
+    fn readings(day: i64) -> impl Strategy<Value = Vec<Reading>> {
+        let light =
+            prop::sample::select(vec![None, Some(Light::Green), Some(Light::Amber), Some(Light::Red)]);
+        let number = || {
+            prop::option::of((0u32..=32).prop_flat_map(|bits| 0..=u32::MAX.checked_shr(bits).unwrap_or(0)))
+        };
+        let code = prop::sample::select(vec![0, 200, 503, u16::MAX]);
+        let readings = prop::collection::btree_map(0..DAY_SECONDS, (light, code, number(), number()), 1..80);
+        readings.prop_map(move |readings| {
+            let readings = readings.into_iter().map(|(second, (light, code, latency_us, memory_mb))| {
+                Reading { at: day * DAY_SECONDS + second, light, code, latency_us, memory_mb }
+            });
+            readings.collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_block_holds_what_was_packed(day in -20_000i64..20_000, readings in readings(0)) {
+            let at = |reading: &Reading| Reading { at: reading.at + day * DAY_SECONDS, ..*reading };
+            let readings: Vec<Reading> = readings.iter().map(at).collect();
+            let block = Packer::new().unwrap().pack(&readings).unwrap();
+            let found = unpacked(day, &block).unwrap();
+            assert_alike(&found, &readings);
+            let again = Packer::new().unwrap().pack(&found).unwrap();
+            prop_assert_eq!(unpacked(day, &again).unwrap(), found, "what is packed again is rounded once");
+        }
+
+        #[test]
+        fn a_bit_that_has_turned_is_noticed(readings in readings(7), place in any::<prop::sample::Index>(), bit in 0u32..8) {
+            let mut block = Packer::new().unwrap().pack(&readings).unwrap();
+            let place = place.index(block.len());
+            block[place] ^= 1 << bit;
+            prop_assert_eq!(unpacked(7, &block), Err(DecodeError));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(day in any::<i64>(), bytes in prop::collection::vec(any::<u8>(), 0..90), small in any::<bool>()) {
+            let bytes: Vec<u8> = bytes.into_iter().map(|byte| if small { byte % 12 } else { byte }).collect();
+            let _ = unpacked(day, &bytes);
+            let _ = unpacked(day, &sealed([&[VERSION], &bytes[..]].concat()));
+            let packed = Compressor::new(LEVEL).unwrap().compress(&bytes).unwrap();
+            if let Ok(readings) = unpacked(day, &sealed([&[VERSION], &packed[..]].concat())) {
+                prop_assert!(readings.len() <= bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_refused() {
+        let mut block = Packer::new().unwrap().pack(&[Reading { at: 5, ..marked(0).unwrap() }]).unwrap();
+        block.truncate(block.len() - CHECKSUM);
+        block[0] = VERSION + 1;
+        assert_eq!(unpacked(0, &sealed(block)), Err(DecodeError));
+    }
+
+    #[test]
+    fn a_block_that_would_unpack_to_more_than_a_day_is_refused() {
+        let packed = Compressor::new(LEVEL).unwrap().compress(&vec![0; MAX_BYTES + 1]).unwrap();
+        assert!(packed.len() < 1000);
+        assert_eq!(unpacked(0, &sealed([&[VERSION], &packed[..]].concat())), Err(DecodeError));
+    }
+
+    #[test]
+    fn buckets_follow_each_other_and_their_middle_is_near_to_all_in_them() {
+        let mut previous = 0;
+        let all = (0..200_000u32).chain((200_000..u32::MAX).step_by(9_973)).chain([u32::MAX]);
+        for latency in all {
+            let bucket = bucket_of(latency);
+            assert!(previous <= bucket && bucket <= MAX_BUCKET, "{latency}");
+            previous = bucket;
+            let middle = bucket_middle(bucket);
+            assert!(u64::from(middle.abs_diff(latency)) * 100 <= u64::from(latency), "{latency}");
+            assert_eq!(bucket_of(middle), bucket);
+        }
+        assert_eq!(previous, MAX_BUCKET);
+    }
+}

@@ -23,6 +23,8 @@ const FORMAT: Format = Format {
         "SELECT service, day, readings FROM block",
         "SELECT kind, key, service, began, ended, detail FROM event",
     ],
+    // A block is read once for an answer.
+    reader_cache_kib: 1 << 10,
 };
 
 /// As [`opening::open_for_writing`] does.

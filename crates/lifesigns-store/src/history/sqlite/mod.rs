@@ -40,7 +40,7 @@ use self::recent::Recent;
 use self::write::Database;
 use self::writer::{Gauges, Writer};
 use super::{HistoryRetention, HistoryStatus};
-use crate::file::error::{Fault, chain};
+use crate::file::error::{Fault, chain, explain};
 use crate::file::lock::WriterLock;
 use crate::file::opening::limit_size;
 use crate::file::queue::Unflushed;
@@ -125,7 +125,7 @@ impl SqliteHistory {
         let is_known = WriterLock::was_there(&path);
         let lock = WriterLock::acquire(&path)?;
         let recent = Arc::new(Recent::default());
-        let (database, pending) = match open_or_begin(&path, &options, is_known, &recent) {
+        let database = match open_or_begin(&path, &options, is_known, &recent) {
             Ok(opened) => opened,
             Err(error) => {
                 if !is_known {
@@ -138,7 +138,7 @@ impl SqliteHistory {
         let gauges = Arc::new(Gauges::default());
         let queue = Arc::new(Queue::new(options.max_queued_entries));
         let ending = Ending { gauges: gauges.clone(), queue: queue.clone() };
-        let writer = Writer::new(path.clone(), options, database, pending, gauges.clone(), reader.clone());
+        let writer = Writer::new(path.clone(), options, database, gauges.clone(), reader.clone());
         let thread = thread::Builder::new()
             .name("history-writer".into())
             .spawn(move || work(writer, &ending.queue))
@@ -185,26 +185,27 @@ impl SqliteHistory {
     }
 }
 
-/// Opens a file for writing. In the place of a damaged one, which is set aside, a new one is begun; the entries are what
-/// is to be written into that.
+/// Opens a file for writing. In the place of a damaged one, which is set aside, a new one is begun with what is still
+/// known: whoever opens it asks for its notes at once.
 fn open_or_begin(
     path: &Path,
     options: &HistoryOptions,
     is_known: bool,
     recent: &Arc<Recent>,
-) -> Result<(Database, Vec<Entry>), StoreError> {
+) -> Result<Database, StoreError> {
     let fault = match open_database(path, options, is_known, recent) {
-        Ok(database) => return Ok((database, Vec::new())),
+        Ok(database) => return Ok(database),
         Err(fault) if !fault.is_damage => return Err(fault.error),
         Err(fault) => fault,
     };
-    let mut entries = to_remember(notes::of_damaged_at(path));
+    let mut known = to_remember(notes::of_damaged_at(path));
     // What could be read before the damage was met.
-    entries.extend(recent.take());
+    known.extend(recent.take());
     let aside = aside::set_aside(path)?;
     aside::tell(path, &aside, &chain(&fault.error));
-    let database = open_database(path, options, true, recent).map_err(|fault| fault.error)?;
-    Ok((database, entries))
+    let mut database = open_database(path, options, true, recent).map_err(|fault| fault.error)?;
+    database.write(&known).map_err(|error| explain(path, "a new history could not be begun", error))?;
+    Ok(database)
 }
 
 fn open_database(
@@ -281,3 +282,6 @@ impl Drop for Ending {
         self.queue.waiting().end();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,6 +229,10 @@ const BEGAN_BEFORE_OF_SERVICE: &str = event_statement!(
     "event_of_service_by_end"
 );
 
+#[cfg(test)]
+pub(super) const EVENT_STATEMENTS: [&str; 4] =
+    [BEGAN_IN_SPAN, BEGAN_IN_SPAN_OF_SERVICE, BEGAN_BEFORE, BEGAN_BEFORE_OF_SERVICE];
+
 fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let number = row.get(0)?;
     let kind = kind_of(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))?;

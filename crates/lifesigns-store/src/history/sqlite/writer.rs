@@ -67,12 +67,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// `pending` are to be written before any others.
     pub(super) fn new(
         path: PathBuf,
         options: HistoryOptions,
         database: Database,
-        pending: Vec<Entry>,
         gauges: Arc<Gauges>,
         reader: Arc<SqliteHistoryReader>,
     ) -> Writer {
@@ -83,7 +81,7 @@ impl Writer {
             database: Some(database),
             gauges,
             reader,
-            pending,
+            pending: Vec::new(),
             queued: 0,
             failed_at: None,
             work_failed_at: None,

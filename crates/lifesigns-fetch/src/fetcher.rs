@@ -45,6 +45,9 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// Whether compressed bodies are asked for, and decoded. Default yes.
     pub decompress: bool,
+    /// Whether the body of an answer is read even if its status is one of success, 2xx. Default yes. For whom the status
+    /// says it all, there is nothing to wait for then.
+    pub body_of_success: bool,
 }
 
 impl Default for Options {
@@ -55,6 +58,7 @@ impl Default for Options {
             addresses: AddressPolicy::default(),
             ca_file: None,
             decompress: true,
+            body_of_success: true,
         }
     }
 }
@@ -219,7 +223,8 @@ impl Exchange<'_> {
         let found = resolve(&host, port).await?;
         let (stream, address) = connect(self.fetcher.options.addresses.permitted(&host, found)?).await?;
         if url.scheme() == "https" {
-            self.over_tls(name, stream, address).await
+            // On the heap, so that thousands of plain exchanges do not take the memory of as many over TLS.
+            Box::pin(self.over_tls(name, stream, address)).await
         } else {
             self.send(stream, Peer { address, certificate_expires: None }).await
         }
@@ -291,7 +296,8 @@ impl Exchange<'_> {
         {
             return Outcome::Redirected(next, request);
         }
-        let Options { longest_body, decompress, .. } = self.fetcher.options;
+        let Options { longest_body, decompress, body_of_success, .. } = self.fetcher.options;
+        let longest_body = if body_of_success || !head.status.is_success() { longest_body } else { 0 };
         Outcome::Answered(Answer {
             status: head.status.as_u16(),
             body: body::read(&head.headers, body, longest_body, decompress).await,

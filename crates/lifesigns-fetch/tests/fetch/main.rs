@@ -174,6 +174,26 @@ async fn endless_bodies_are_read_to_their_limit() {
 }
 
 #[tokio::test]
+async fn for_whom_the_status_says_it_all_a_body_is_not_waited_for() {
+    let content = |status: &'static str| async move {
+        let peer = Peer::start(move |mut stream| async move {
+            read_head(&mut stream).await;
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            if !status.starts_with('2') {
+                stream.write_all(b"why").await.unwrap();
+            }
+            read_to_end(stream).await;
+        })
+        .await;
+        let options = Options { body_of_success: false, ..Options::default() };
+        fetch(options, &peer.url("/"), &Request::get()).await.unwrap().body
+    };
+    assert_eq!(content("202 Accepted").await, Body::TooLong("".into()));
+    assert_eq!(content("400 Bad Request").await, Body::Whole("why".into()));
+}
+
+#[tokio::test]
 async fn whoever_sends_a_byte_now_and_then_is_left_at_the_deadline() {
     for beginning in ["", "HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\n\r\n"] {
         let peer = Peer::start(move |mut stream| async move {

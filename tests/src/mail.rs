@@ -26,6 +26,8 @@ pub struct Setup {
     pub unknown: Vec<String>,
     /// Recipients that are not taken for now: 451.
     pub busy: Vec<String>,
+    /// It never answers `QUIT`.
+    pub is_silent_at_the_end: bool,
 }
 
 /// A mail that has arrived.
@@ -67,6 +69,7 @@ impl MailServer {
             "login": setup.login,
             "unknown": setup.unknown,
             "busy": setup.busy,
+            "silent_at_the_end": setup.is_silent_at_the_end,
         });
         let mut child = Command::new("/usr/bin/python3")
             .args(["-c", PROGRAM, &setup.to_string()])

@@ -40,6 +40,8 @@ impl Received {
 pub enum Reply {
     /// With this status, these headers, and this body.
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// With this status, and a body that never comes.
+    Endless(u16),
     /// Not at all, until the other side gives up.
     Silence,
     /// By closing the connection.
@@ -133,6 +135,11 @@ impl State {
         let reply = self.replies.lock().expect("no test has panicked here").pop_front();
         match reply.unwrap_or_else(|| Reply::status(200)) {
             Reply::Close => Ok(()),
+            Reply::Endless(status) => {
+                { stream }
+                    .write_all(format!("HTTP/1.1 {status} Status\r\nContent-Length: 9\r\n\r\n").as_bytes())?;
+                io::copy(&mut reader, &mut io::sink()).map(drop)
+            }
             Reply::Silence => io::copy(&mut reader, &mut io::sink()).map(drop),
             Reply::Answer(status, headers, body) => {
                 let mut answer = format!("HTTP/1.1 {status} Status\r\n").into_bytes();

@@ -21,6 +21,11 @@ class Handler:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
+    async def handle_QUIT(self, server, session, envelope):
+        if self.setup["silent_at_the_end"]:
+            await asyncio.Event().wait()
+        return "221 Bye"
+
     async def handle_DATA(self, server, session, envelope):
         mail = message_from_bytes(envelope.content, policy=policy.default)
         print(

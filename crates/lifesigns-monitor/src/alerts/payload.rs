@@ -14,6 +14,9 @@ use crate::service::Letter;
 /// More services than this are counted only: a receiver takes no more.
 const MOST_SERVICES: usize = 5_000;
 
+/// Answers of more services than this are left out: they are most of what there is to send.
+const MOST_EXCERPTS: usize = 100;
+
 /// The fields. Times are RFC 3339 in UTC, lengths of time are in seconds; every field is always there.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Payload {
@@ -76,7 +79,10 @@ impl Payload {
             at: time(message.at),
             lasted_seconds: message.lasted() / 1_000,
             count: message.services.len(),
-            services: message.services.iter().take(MOST_SERVICES).map(Service::of).collect(),
+            services: (0..MOST_SERVICES)
+                .zip(&message.services)
+                .map(|(place, one)| Service::of(place, one))
+                .collect(),
             shared: names(&message.shared, LONGEST_CAUSE),
             endangered: names(&message.endangered, LONGEST_NAME),
             link: message.link.as_ref().map(|link| visible(link, LONGEST_LINK)),
@@ -143,7 +149,7 @@ impl Service {
         self.failing.as_deref()
     }
 
-    fn of(one: &Affected) -> Service {
+    fn of(place: usize, one: &Affected) -> Service {
         let line = |text: &String| visible(text, LONGEST_NAME);
         Service {
             name: line(&one.name),
@@ -153,7 +159,11 @@ impl Service {
             ended: one.ended.map(time),
             cause: visible(&one.cause, LONGEST_CAUSE),
             failing: one.failing.as_ref().map(line),
-            excerpt: one.excerpt.as_ref().map(|excerpt| visible_lines(excerpt, LONGEST_EXCERPT)),
+            excerpt: one
+                .excerpt
+                .as_ref()
+                .filter(|_| place < MOST_EXCERPTS)
+                .map(|excerpt| visible_lines(excerpt, LONGEST_EXCERPT)),
             deploy: one.deploy.as_ref().map(|deploy| Deploy {
                 at: time(deploy.at),
                 from: line(&deploy.from),

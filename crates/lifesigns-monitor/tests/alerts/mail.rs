@@ -162,3 +162,11 @@ async fn a_server_that_is_silent_is_given_up_at_the_deadline() {
     let why = refused(&channel(&options), &opened()).await;
     assert!(!why.is_final && why.why.contains("refused"), "{why:?}");
 }
+
+#[tokio::test]
+async fn a_mail_that_was_taken_is_delivered_whatever_comes_then() {
+    let server = MailServer::start(&Setup { is_silent_at_the_end: true, ..Setup::default() });
+    let options = EmailOptions { deadline: Duration::from_secs(5), ..options(&server, Encryption::Plain) };
+    channel(&options).send(&opened()).await.unwrap();
+    assert_eq!(server.wait_for(1).len(), 1);
+}

@@ -212,6 +212,17 @@ async fn a_long_answer_is_as_good_as_a_short_one() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_taken_is_delivered_whatever_comes_then() {
+    let sink = Sink::start();
+    let options =
+        WebhookOptions { deadline: Duration::from_millis(500), ..WebhookOptions::new(sink.url("/")) };
+    sink.reply(Reply::Endless(200));
+    channel(&options).send(&opened()).await.unwrap();
+    sink.reply(Reply::Endless(500));
+    assert!(!refused(&channel(&options), &opened()).await.is_final);
+}
+
+#[tokio::test]
 async fn addresses_where_no_service_is_are_sent_nothing() {
     let options = WebhookOptions::new(format!("http://169.254.169.254/latest/{SECRET}"));
     let why = refused(&channel(&options), &opened()).await;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use lifesigns::BadOption;
@@ -14,6 +16,8 @@ use super::Undelivered;
 use crate::alerts::secret::{Redaction, Secret};
 use crate::alerts::text::visible;
 
+/// Some receivers take nothing from whoever does not say who they are.
+const OUR_NAME: HeaderValue = HeaderValue::from_static(concat!("lifesigns/", env!("CARGO_PKG_VERSION")));
 /// Of an answer so much is read, in bytes: it tells why a message was refused, in words if at all.
 const LONGEST_ANSWER: usize = 64 * 1024;
 /// Of those words so many characters are told.
@@ -64,6 +68,8 @@ impl Address {
             redirects: Redirects::Never,
             ca_file,
             decompress: false,
+            // Once it has taken the message, nothing that it says may make us send it again.
+            body_of_success: false,
             ..Options::default()
         };
         let fetcher = Fetcher::new(options)?;
@@ -85,12 +91,15 @@ impl Address {
     }
 
     /// Posts, and says whether it was taken.
-    pub(super) async fn post(&self, request: &Request) -> Result<(), Undelivered> {
-        match self.fetcher.fetch(&self.url.0, request).await {
+    pub(super) async fn post(&self, mut headers: HeaderMap, body: String) -> Result<(), Undelivered> {
+        headers.entry(USER_AGENT).or_insert(OUR_NAME);
+        let request = Request { method: Method::POST, headers, body: body.into() };
+        match self.fetcher.fetch(&self.url.0, &request).await {
             Ok(answer) => self.judge(&answer, Timestamp::now()),
             Err(failure) => {
                 let why = self.redaction.hide(&failure.message);
-                Err(Undelivered::for_now(&format!("{}: {why}", self.origin)))
+                let why = if why.contains(&self.origin) { why } else { format!("{}: {why}", self.origin) };
+                Err(Undelivered::for_now(&why))
             }
         }
     }

@@ -16,12 +16,18 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParam
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use lifesigns::BadOption;
+use tokio::time::timeout;
 
 use super::webhook::deadline;
 use super::{DEADLINE, Undelivered};
 use crate::alerts::outbox::Delivery;
 use crate::alerts::payload::{Payload, key};
 use crate::alerts::secret::{Redaction, Secret};
+
+/// The last one with a year of four digits, in milliseconds since 1970: a mail can have no later one.
+const LAST_DATE: i64 = 253_402_300_799_000;
+/// How long a server is waited for once it has the mail.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How the connection to the server is kept private.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -165,8 +171,8 @@ impl Email {
         for (recipient, why) in refused {
             tracing::warn!(id = delivery.id, %recipient, why, "a recipient was refused; all others have the mail");
         }
-        // It has the mail, whatever it says to that.
-        let _ = server.quit().await;
+        // It has the mail: whatever it says now, and however late, is no reason to send it again.
+        tokio::spawn(async move { timeout(GOODBYE, server.quit()).await.is_ok_and(|said| said.is_ok()) });
         Ok(())
     }
 
@@ -232,7 +238,7 @@ impl Email {
         let domain = self.from.email.domain();
         let id = |id: &str| format!("<{}@{domain}>", key(id));
         let (own, first) = (id(&delivery.id), id(&delivery.message.first_id(&delivery.route)));
-        let created = u64::try_from(delivery.created).unwrap_or_default();
+        let created = delivery.created.clamp(0, LAST_DATE).cast_unsigned();
         let mut mail = Message::builder()
             .from(self.from.clone())
             .subject(payload.title())

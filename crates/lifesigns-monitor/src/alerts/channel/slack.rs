@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use lifesigns::BadOption;
-use lifesigns_fetch::Request;
 use serde_json::{Value, json};
 
 use super::answer::Address;
@@ -64,8 +62,7 @@ impl Slack {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(KEY, visible_value(payload.id()));
-        let body = written(&payload, delivery.message.kind).to_string().into();
-        self.address.post(&Request { method: Method::POST, headers, body }).await
+        self.address.post(headers, written(&payload, delivery.message.kind).to_string()).await
     }
 
     pub(super) const fn deadline(&self) -> Duration {

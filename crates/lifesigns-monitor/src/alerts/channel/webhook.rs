@@ -6,10 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use lifesigns::BadOption;
-use lifesigns_fetch::Request;
 use ring::hmac;
 
 pub use self::template::Template;
@@ -147,7 +145,7 @@ impl Webhook {
         if let Some(secret) = &self.secret {
             headers.insert(SIGNATURE, visible_value(&signature(secret, body.as_bytes())));
         }
-        self.address.post(&Request { method: Method::POST, headers, body: body.into() }).await
+        self.address.post(headers, body).await
     }
 
     pub(super) const fn deadline(&self) -> Duration {

@@ -135,6 +135,8 @@ fn samples() -> Vec<Delivery> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn made(source: &str, content_type: &str) -> String {
@@ -157,6 +159,36 @@ mod tests {
         let source = "{% for one in services %}{{ one.name | upper }}{% if one.deploy %}!{% endif %} {% endfor %}\
                       {{ shared | join(', ') | urlencode }}";
         assert_eq!(made(source, "text/plain"), "ORDERS! ORDERS host%20%22a%22");
+    }
+
+    /// Of the documentation, what stands between two lines.
+    fn documented(from: &str, to: &str) -> &'static str {
+        let (_, rest) = include_str!("../../../../../../docs/alerts.md").split_once(from).unwrap();
+        rest.split_once(to).unwrap().0
+    }
+
+    #[test]
+    fn the_template_in_the_documentation_is_one() {
+        let (_, section) = documented("### Templates", "## Slack").split_once("```\n").unwrap();
+        let (source, _) = section.split_once("```").unwrap();
+        let expected =
+            r#"{"summary": "RED: orders and 1 more", "critical": true, "names": ["orders","orders"]}"#;
+        assert_eq!(made(source, "application/json").trim(), expected);
+    }
+
+    #[test]
+    fn every_field_is_in_the_documentation() {
+        let cells = documented("| field | type | |\n|---|---|---|\n", "\n\n").lines();
+        let cells = cells.map(|line| line.split('|').nth(1).unwrap().replace('`', ""));
+        let documented: BTreeSet<String> = cells
+            .flat_map(|cell| cell.split(", ").map(|name| name.trim().to_owned()).collect::<Vec<_>>())
+            .collect();
+        let payload: serde_json::Value = serde_json::from_str(&Payload::of(&samples()[1]).json()).unwrap();
+        let fields = payload.as_object().unwrap().keys().cloned();
+        let of_services = payload["services"][0].as_object().unwrap().keys();
+        let fields: BTreeSet<String> =
+            fields.chain(of_services.map(|name| format!("services[].{name}"))).collect();
+        assert_eq!(fields, documented);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod clock;
 mod desk;
 mod fleet;
 mod login;
+pub mod pages;
 mod poll;
 mod recent;
 mod resources;

@@ -101,7 +101,7 @@ impl Counts {
         counts
     }
 
-    fn add(&mut self, light: Option<Light>) {
+    pub(crate) fn add(&mut self, light: Option<Light>) {
         match light {
             Some(Light::Green) => self.green += 1,
             Some(Light::Amber) => self.amber += 1,
@@ -161,8 +161,13 @@ impl Watched {
 impl Fleet {
     /// All services, in the order in which they are configured.
     pub fn services(&self) -> Vec<ServiceView> {
+        self.views().collect()
+    }
+
+    /// The same, one by one.
+    pub(crate) fn views(&self) -> impl Iterator<Item = ServiceView> {
         let now = self.now();
-        self.inner.watched.iter().map(|watched| watched.view(now)).collect()
+        self.inner.watched.iter().map(move |watched| watched.view(now))
     }
 
     /// The service of that name.

@@ -162,6 +162,7 @@ pub fn check(name: &str, options: Options) -> Result<Check, BadOption> {
         addresses: AddressPolicy::Any,
         ca_file: options.ca_file,
         decompress: false,
+        body_of_success: true,
     })?;
     if url.scheme() == "https" {
         fetcher.prepare_tls()?;

@@ -20,8 +20,10 @@ const FIRST_WAIT: i64 = 5_000;
 const LONGEST_WAIT: i64 = 600_000;
 /// How long to wait at most if a receiver asks for it.
 const LONGEST_ASKED_WAIT: i64 = 3_600_000;
-/// After so long a message that cannot be delivered is given up.
+/// After so long a message that cannot be delivered is given up, …
 const GIVEN_UP_AFTER: i64 = 86_400_000;
+/// … but not before so many attempts: the machine may have slept for days, and its network may not be there yet.
+const LEAST_ATTEMPTS: u32 = 20;
 
 /// A message on its way to one route. It is kept until it has arrived.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -32,7 +34,7 @@ pub struct Delivery {
     pub route: String,
     /// What is said.
     pub message: Message,
-    /// When it was put here, in milliseconds since 1970. After a day of failures it is given up.
+    /// When it was put here, in milliseconds since 1970. After a day of failures, 20 at least, it is given up.
     pub created: i64,
     /// How often it has failed.
     pub attempts: u32,
@@ -188,7 +190,10 @@ impl Outbox {
         let mut due = Vec::new();
         for way in self.routes.values_mut() {
             while way.under_way < self.limits.at_once.max(1) {
-                let Some(&(at, number)) = way.ready.first().filter(|(at, _)| *at <= now) else { break };
+                // Nothing ever waits longer than that: what seems to was put here before the clock was put back.
+                let misdated = |(at, _): &&(i64, u64)| *at > now.saturating_add(LONGEST_ASKED_WAIT);
+                let next = way.ready.first().filter(|(at, _)| *at <= now);
+                let Some(&(at, number)) = next.or_else(|| way.ready.last().filter(misdated)) else { break };
                 way.ready.remove(&(at, number));
                 way.under_way += 1;
                 self.under_way.insert(number);
@@ -218,7 +223,8 @@ impl Outbox {
         let delivery = self.waiting.get_mut(&number)?;
         delivery.attempts = delivery.attempts.saturating_add(1);
         delivery.last_error = Some(why.why.clone());
-        if why.is_final || now.saturating_sub(delivery.created) >= GIVEN_UP_AFTER {
+        let is_old = now.saturating_sub(delivery.created) >= GIVEN_UP_AFTER;
+        if why.is_final || (is_old && delivery.attempts >= LEAST_ATTEMPTS) {
             self.given_up += 1;
             return self.remove(number).map(|delivery| Outcome::GivenUp(Box::new(delivery)));
         }

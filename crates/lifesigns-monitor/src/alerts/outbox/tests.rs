@@ -120,6 +120,29 @@ fn after_a_day_a_message_is_given_up() {
 }
 
 #[test]
+fn a_message_from_before_a_long_sleep_is_tried_for_a_while() {
+    let mut outbox = Outbox::default();
+    outbox.add(opened("a"));
+    let now = 10 * 86_400_000;
+    for attempt in 1..=20 {
+        outbox.due(i64::MAX);
+        let outcome = outbox.failed("a", now, &refused(false), 1.0);
+        assert_eq!(matches!(outcome, Some(Outcome::GivenUp(_))), attempt == 20, "{attempt}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_put_back_keeps_nothing_waiting() {
+    let mut outbox = Outbox::default();
+    let day = 86_400_000;
+    outbox.add(delivery("a", "ops", "a", MessageKind::Opened, day));
+    outbox.add(delivery("b", "ops", "b", MessageKind::Opened, 0));
+    assert_eq!(ids(outbox.due(0)), ["a", "b"]);
+    outbox.failed("a", 0, &refused(false), 1.0);
+    assert_eq!(outbox.next_due(), Some(5_000));
+}
+
+#[test]
 fn a_route_that_hangs_delays_no_other() {
     let mut outbox = Outbox::new(Limits { at_once: 2, ..Limits::default() });
     for number in 0..5 {

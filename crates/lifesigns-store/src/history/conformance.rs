@@ -70,6 +70,29 @@ pub fn note(topic: &str, key: &str, text: Option<&str>) -> Entry {
     Entry::Note(Note { topic: topic.into(), key: key.into(), text: text.map(Arc::from) })
 }
 
+/// What the files in `tests/fixtures` hold: three services over two days, events and notes. Never changed.
+pub fn fixture_entries() -> Vec<Entry> {
+    let first = 1_767_225_600;
+    let mut entries = Vec::new();
+    for number in 0..2 * 24 * 12 {
+        let at = first + number * 300;
+        for (service, name) in (1u32..).zip(["orders", "polls", "übrige"]) {
+            let code = if number % 37 == 0 { 503 } else { 200 };
+            let light = if code == 503 { Some(Light::Red) } else { Some(Light::Green) };
+            let latency_us = (number % 41 != 0).then_some(service * 1000 + number as u32 * 7);
+            let memory_mb = (service != 2).then_some(100 + number as u32 / 9);
+            entries.push(entry(name, Reading { at, light, code, latency_us, memory_mb }));
+        }
+    }
+    for (number, kind) in (0..).zip(EventKind::ALL) {
+        let began = (first + number * 3600) * 1000;
+        entries.push(Entry::Event(event(kind, "one", Some("orders"), began, Some(began + 5))));
+        entries.push(Entry::Event(event(kind, "two", None, began, None)));
+    }
+    entries.push(note("outbox", "one", Some("{}")));
+    entries
+}
+
 /// All events of a span.
 pub fn events_of(span: Span) -> EventSelection {
     EventSelection { kinds: Vec::new(), service: None, span, limit: usize::MAX }

@@ -4,7 +4,37 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use super::*;
+use crate::history::MemoryHistory;
+use crate::history::conformance::fixture_entries;
 use crate::sqlite::{Options, SqliteStore};
+
+/// Files that the versions wrote, from the first on.
+const FIXTURES: [&str; FILE_VERSION as usize] =
+    [concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/history-v1.db")];
+
+#[test]
+fn a_file_of_every_version_is_read_to_the_last_entry() {
+    let memory = MemoryHistory::new(HistoryRetention::default());
+    append(&memory, fixture_entries());
+    for fixture in FIXTURES {
+        let place = place();
+        fs::copy(fixture, &place.path).unwrap();
+        let tables = "SELECT (SELECT count(*) FROM block) > 0 AND (SELECT count(*) FROM fresh) > 0";
+        assert_eq!(number(&place.path, tables), 1, "there is something of everything in it");
+        let history = open(&place.path);
+        for service in ["orders", "polls", "übrige"] {
+            assert_alike(&readings(&history, service, ALWAYS), &readings(&memory, service, ALWAYS));
+        }
+        assert_eq!(readings(&history, "orders", ALWAYS).len(), 576);
+        let events = events_of(ALWAYS);
+        assert_eq!(history.events(&events).unwrap(), memory.events(&events).unwrap());
+        assert_eq!(history.recall("outbox").unwrap(), memory.recall("outbox").unwrap());
+        append(&history, some(1_767_400_000..1_767_400_010));
+        assert_eq!(count(&history), 586);
+        drop(history);
+        assert_sound(&place.path);
+    }
+}
 
 fn error_of(path: &Path) -> String {
     SqliteHistory::open(path, HistoryOptions::default()).unwrap_err().to_string()

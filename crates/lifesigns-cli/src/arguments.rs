@@ -5,9 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::check;
+use crate::deployed;
 use crate::logging::Format;
+use crate::monitor;
 use crate::query;
 use crate::spec;
+use crate::whois;
 
 /// Answers one question for every API: is it alive, and is it serving properly?
 #[derive(Debug, Parser)]
@@ -40,6 +44,24 @@ pub enum Command {
     ///
     /// Everything listens on loopback, and nothing is left behind. It prints commands to try, and a line for each API.
     Demo(Demo),
+    /// Ask services how they are, all at once, whatever dialect of health each of them speaks
+    #[command(after_help = "Exit codes: 0 all are green; 1 one is not; 2 wrong arguments.\n\
+                            Example:\n  lifesigns check http://127.0.0.1:8080 https://shop.example/actuator/health\n\n\
+                            In a Dockerfile:\n  HEALTHCHECK CMD [\"lifesigns\", \"check\", \"--quiet\", \
+                            \"http://127.0.0.1:8080/health/status\"]")]
+    Check(check::Arguments),
+    /// Ask a service who it is, and where its code lives
+    #[command(after_help = "Exit codes: 0 it has said so; 1 it has not; 2 wrong arguments.")]
+    Whois(whois::Arguments),
+    /// Ask instances whether a revision runs: is my fix live?
+    #[command(after_help = "Exit codes: 0 all of them run it; 1 some or none; 2 wrong arguments.\n\
+                            Example:\n  lifesigns deployed HEAD https://a.example https://b.example --repo . --wait 10m")]
+    Deployed(deployed::Arguments),
+    /// Watch services: a dashboard, their history, a decision for every caller
+    #[command(
+        after_help = "Example:\n  lifesigns monitor http://127.0.0.1:8080 shop=https://shop.example/health"
+    )]
+    Monitor(monitor::Arguments),
     /// See what was counted: who called what, how often, how slowly
     ///
     /// Asks the analytics query of a gateway, or a data file, and draws the answer.

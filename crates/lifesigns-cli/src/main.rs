@@ -3,16 +3,20 @@
 #![expect(unreachable_pub, reason = "a binary exports nothing; `pub` marks what the other modules use")]
 
 mod arguments;
+mod check;
 mod client;
 mod config;
 mod demo;
+mod deployed;
 mod logging;
+mod monitor;
 mod printer;
 mod query;
 mod run;
 mod spec;
 mod token;
 mod upstream_status;
+mod whois;
 
 use std::io;
 use std::path::Path;
@@ -38,7 +42,7 @@ enum Failure {
     Arguments(Problem),
     /// The configuration is wrong: 2.
     Faults(Faults),
-    /// There is nothing of what was asked for, which has been said: 1.
+    /// There is nothing of what was asked for, or the answer is no, which has been said: 1.
     Nothing,
     /// Standard output could not be written: 1, unless its reader has just had enough.
     Output(io::Error),
@@ -96,9 +100,17 @@ fn perform(printer: Printer, command: Command) -> Result<(), Failure> {
             let duration = seconds.map(Duration::from_secs);
             demo::run(printer, demo::Options { listen, duration }).map_err(Failure::Problem)
         }
+        Command::Monitor(arguments) => {
+            let settings = arguments.settings().map_err(Failure::Arguments)?;
+            logging::start(printer, Format::Text, logging::OF_GATEWAY).map_err(Failure::Arguments)?;
+            monitor::run(settings).map_err(Failure::Problem)
+        }
+        Command::Check(arguments) => check::run(printer, &arguments),
+        Command::Whois(arguments) => whois::run(&arguments),
+        Command::Deployed(arguments) => deployed::run(printer, &arguments),
         Command::Query(arguments) => query::run(printer, &arguments),
         Command::Spec(command) => spec::run(&command),
-        Command::Config(arguments::Config::Check { file }) => check(&file),
+        Command::Config(arguments::Config::Check { file }) => look_at(&file),
         Command::Config(arguments::Config::Reference) => {
             printer::result(config::page::markdown().trim_end()).map_err(Failure::Output)
         }
@@ -119,7 +131,7 @@ fn make(command: &arguments::Token) -> Result<(), NotMade> {
     }
 }
 
-fn check(file: &Path) -> Result<(), Failure> {
+fn look_at(file: &Path) -> Result<(), Failure> {
     let settings = config::from_file(file, &OfProcess).map_err(Failure::Faults)?;
     let (count, name) = (settings.apis.len(), file.display().to_string());
     let apis = if count == 1 { "1 API".to_owned() } else { format!("{count} APIs") };

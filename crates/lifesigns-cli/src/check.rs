@@ -1,0 +1,121 @@
+//! `lifesigns check`: how services are, all asked at once, whatever dialect each of them speaks.
+//!
+//! | room | question it answers |
+//! |---|---|
+//! | `arguments` | what can be typed? |
+//! | `file` | which services does a configuration name? |
+//! | `ask` | how is a service, and who is it? |
+//! | `table`, `json`, `junit` | how is it shown? |
+
+mod arguments;
+pub mod ask;
+mod file;
+mod json;
+mod junit;
+mod table;
+
+use jiff::{Timestamp, Unit};
+use lifesigns_fetch::Fetcher;
+use lifesigns_model::light::Light;
+use tokio::runtime::Runtime;
+
+use crate::Failure;
+use crate::printer::{self, Printer, Problem};
+
+pub use self::arguments::{Arguments, length, target};
+use self::ask::{Depth, Finding, Target};
+
+/// Asks, and prints how they are. Fails with nothing to say if one of them is not green.
+pub fn run(printer: Printer, arguments: &Arguments) -> Result<(), Failure> {
+    let targets = targets(arguments)?;
+    let fetcher = fetcher(arguments.ca_file.clone())?;
+    let runtime = runtime().map_err(Failure::Problem)?;
+    // What is not shown is not asked for: whoever asks every few seconds wants to know one thing.
+    let depth = if arguments.output.quiet { Depth::Light } else { Depth::Everything };
+    if !arguments.watch {
+        let findings = runtime.block_on(ask::all(&fetcher, &targets, depth));
+        printer::lines(&shown(printer, arguments, &findings)).map_err(Failure::Output)?;
+        let is_well = findings.iter().all(|finding| finding.light() == Some(Light::Green));
+        return if is_well { Ok(()) } else { Err(Failure::Nothing) };
+    }
+    runtime.block_on(async {
+        let mut ticks = tokio::time::interval(arguments.interval);
+        // A sweep that took longer than the interval is followed by the next one at once, and by no more.
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let findings = ask::all(&fetcher, &targets, depth).await;
+            let text = shown(printer, arguments, &findings);
+            printer::lines(&watched(printer, arguments, &text)).map_err(Failure::Output)?;
+        }
+    })
+}
+
+/// Those of the command line, or those of the file.
+fn targets(arguments: &Arguments) -> Result<Vec<Target>, Failure> {
+    let targets = match &arguments.config {
+        Some(path) => file::targets(path, arguments.timeout),
+        None => {
+            let urls = arguments.urls.iter();
+            urls.map(|url| target(url, arguments.timeout)).collect::<Result<Vec<_>, _>>()
+        }
+    };
+    let mut targets = targets.map_err(Failure::Arguments)?;
+    if let Some(dialect) = arguments.dialect {
+        for target in &mut targets {
+            target.dialect.get_or_insert(dialect);
+        }
+    }
+    Ok(targets)
+}
+
+/// Fetches answers, trusting the authorities of the system and those in the file.
+pub fn fetcher(ca_file: Option<std::path::PathBuf>) -> Result<Fetcher, Failure> {
+    let options = lifesigns_fetch::Options { ca_file, ..lifesigns_fetch::Options::default() };
+    Fetcher::new(options).map_err(|error| Failure::Arguments(Problem::new(error.to_string())))
+}
+
+/// One thread is enough to wait, and the fastest to start.
+pub fn runtime() -> Result<Runtime, Problem> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new("the program cannot wait for answers").because(&error))
+}
+
+fn shown(printer: Printer, arguments: &Arguments, findings: &[Finding]) -> String {
+    if arguments.output.json {
+        json::line(findings)
+    } else if arguments.output.junit {
+        junit::report(findings, Timestamp::now())
+    } else if arguments.output.quiet {
+        table::what_is_wrong(findings, printer.page())
+    } else {
+        table::text(findings, printer.page())
+    }
+}
+
+/// A sweep among many: on a terminal in the place of the one before.
+fn watched(printer: Printer, arguments: &Arguments, text: &str) -> String {
+    if arguments.output.json {
+        return text.to_owned();
+    }
+    let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
+    let text = format!("{now}\n{text}");
+    if printer.page().blocks { in_place(&text) } else { format!("{text}\n") }
+}
+
+/// From the upper left corner, over what stands there, and nothing left of it.
+fn in_place(text: &str) -> String {
+    format!("\u{1b}[H{}\u{1b}[J", text.replace('\n', "\u{1b}[K\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_leaves_nothing_of_the_one_before() {
+        assert_eq!(in_place("a\nb\n"), "\u{1b}[Ha\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
+    }
+}

@@ -1,7 +1,7 @@
 //! Keeps what a monitor remembers of a fleet, in memory or in one SQLite file.
 //!
 //! Both implement [`HistoryStore`](lifesigns_model::history::HistoryStore), answer alike and pass one and the same
-//! suite, [`conformance`]. As with figures the times of the entries are the time: what has expired is told by them and
+//! suite, `conformance`. As with figures the times of the entries are the time: what has expired is told by them and
 //! not by a clock.
 //!
 //! | module | question it answers |

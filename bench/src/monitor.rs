@@ -23,7 +23,7 @@ use crate::{Outcome, USAGE, complain, machine};
 /// How often a page is asked for.
 const PAGES: usize = 21;
 /// How long a first sweep may take before it is given up.
-const SWEEP_PATIENCE: Duration = Duration::from_secs(120);
+const SWEEP_PATIENCE: Duration = Duration::from_mins(2);
 /// After the first sweep, before anything is counted: what happens once is over.
 const SETTLING: Duration = Duration::from_secs(12);
 
@@ -38,7 +38,7 @@ impl Options {
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
         let mut options = Options {
             lifesigns: PathBuf::from("target/release/lifesigns"),
-            duration: Duration::from_secs(60),
+            duration: Duration::from_mins(1),
             only: None,
         };
         while let Some(flag) = arguments.next() {

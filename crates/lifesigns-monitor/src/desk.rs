@@ -60,7 +60,7 @@ impl Desk {
             match serde_json::from_str(&note.text) {
                 Ok(incident) => incidents.restore(incident),
                 Err(error) => {
-                    tracing::error!(id = &*note.key, %error, "an incident that was kept cannot be read")
+                    tracing::error!(id = &*note.key, %error, "an incident that was kept cannot be read");
                 }
             }
         }
@@ -69,7 +69,7 @@ impl Desk {
             match serde_json::from_str::<Delivery>(&note.text) {
                 Ok(delivery) => left.push(delivery),
                 Err(error) => {
-                    tracing::error!(id = &*note.key, %error, "a message that was kept cannot be read")
+                    tracing::error!(id = &*note.key, %error, "a message that was kept cannot be read");
                 }
             }
         }
@@ -192,6 +192,7 @@ impl Desk {
         match self.outbox.failed(id, now, why, chance) {
             Some(Outcome::Again(delivery)) => self.note(DELIVERIES, id, Some(to_json(&*delivery))),
             Some(Outcome::GivenUp(delivery)) => {
+                tracing::error!(id, route = delivery.route, why = why.why, "a message was given up");
                 self.forget(id);
                 let detail = json!({
                     "route": delivery.route, "incident": delivery.message.incident, "kind": delivery.message.kind,

@@ -95,6 +95,8 @@ pub(crate) struct Inner {
     pub(crate) references: Vec<String>,
     pub(crate) red_interval: Duration,
     pub(crate) full_every: u32,
+    /// The address of the monitor for people.
+    pub(crate) link: Option<String>,
     cascade: i64,
     last_sweep: AtomicI64,
     /// Woken when all services are to be asked at once.
@@ -132,7 +134,7 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) polls: AtomicU64,
-    /// Polls that could not be begun in time and were left out.
+    /// Polls that were not made since the one before them was begun an interval late, or more.
     pub(crate) dropped_polls: AtomicU64,
     /// How late polls were begun, in microseconds.
     pub(crate) lateness: Mutex<Histogram>,
@@ -156,7 +158,7 @@ impl Fleet {
         let (routes, channels): (Vec<Route>, Vec<Channel>) = options.routes.into_iter().unzip();
         let channels = routes.iter().map(|route| route.name.clone()).zip(channels).collect();
         let cascade = i64::try_from(options.cascade.as_millis()).unwrap_or(i64::MAX);
-        let mut incidents = Incidents::new(Setup { routes, depends_on, cascade, link: options.link });
+        let mut incidents = Incidents::new(Setup { routes, depends_on, cascade, link: options.link.clone() });
         incidents.maintenance = options.maintenance;
         let mut desk =
             Desk::open(incidents, &store.recall(desk::INCIDENTS)?, &store.recall(desk::DELIVERIES)?);
@@ -193,6 +195,7 @@ impl Fleet {
             references: options.references,
             red_interval: options.red_interval,
             full_every: options.full_every.max(1),
+            link: options.link,
             cascade,
             last_sweep: AtomicI64::new(i64::MIN / 2),
             sweep: Notify::new(),
@@ -410,7 +413,9 @@ impl std::error::Error for OpenError {
 }
 
 impl Figures {
-    pub(crate) fn began(&self, late: Duration) {
+    pub(crate) fn began(&self, late: Duration, interval: Duration) {
+        let dropped = late.as_millis() / interval.as_millis().max(1);
+        self.dropped_polls.fetch_add(u64::try_from(dropped).unwrap_or(u64::MAX), Relaxed);
         self.polls.fetch_add(1, Relaxed);
         self.under_way.fetch_add(1, Relaxed);
         self.lateness

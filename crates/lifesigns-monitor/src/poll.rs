@@ -26,13 +26,13 @@ const LONGEST_RETRY: Duration = Duration::from_hours(1);
 
 /// What polls have found out about how to ask a service.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Manner {
+pub(crate) struct Manner {
     /// In which dialect it answered last.
-    pub dialect: Option<Dialect>,
+    pub(crate) dialect: Option<Dialect>,
     /// The last status code.
-    pub code: u16,
+    pub(crate) code: u16,
     /// Whether it does not answer `HEAD` as it answers `GET`.
-    pub needs_get: bool,
+    pub(crate) needs_get: bool,
 }
 
 impl Manner {
@@ -43,7 +43,7 @@ impl Manner {
 }
 
 /// Asks a service how it is. With `in_full` it is also asked what there is to know about it.
-pub async fn poll(
+pub(crate) async fn poll(
     fetcher: &Fetcher,
     target: &Target,
     manner: &mut Manner,

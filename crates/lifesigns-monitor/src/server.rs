@@ -20,7 +20,7 @@ use tower::{Layer, ServiceExt};
 use crate::access::{self, AccessOptions, Door};
 use crate::fleet::Fleet;
 use crate::resources::status::AllServices;
-use crate::{login, resources};
+use crate::{login, pages, resources};
 
 /// For the head of a request, and for silence before it.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
@@ -52,12 +52,17 @@ impl Fleet {
     /// # Errors
     /// When the system gives no random numbers.
     pub fn router(&self, lifesigns: &Lifesigns, options: ServeOptions) -> io::Result<Router> {
+        let has_login = !options.access.is_open_to_this_machine;
         let door = Door::new(lifesigns.clone(), options.access)
             .map_err(|_| io::Error::other("the system gives no random numbers"))?;
-        let operators =
-            resources::operators(self).layer(from_fn_with_state(door.clone(), access::operators_only));
+        let settings = pages::Settings { title: options.title, link: self.inner.link.clone(), has_login };
+        let operators = resources::operators(self)
+            .merge(pages::router(self.clone(), settings.clone()))
+            .layer(from_fn_with_state(door.clone(), access::operators_only));
         let writers = resources::writers(self).layer(from_fn_with_state(door.clone(), access::writers_only));
-        let everybody = resources::everybody(self).layer(from_fn_with_state(door.clone(), access::everybody));
+        let everybody = resources::everybody(self)
+            .merge(pages::public_router(self.clone(), settings))
+            .layer(from_fn_with_state(door.clone(), access::everybody));
         let router = operators.merge(writers).merge(everybody).merge(login::router(&door));
         Ok(router)
     }

@@ -1,7 +1,7 @@
 //! Asking every service when its time has come, and taking what follows to the store and to people.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -108,7 +108,7 @@ fn sweep(waiting: Vec<Reverse<(Instant, usize)>>, now: Instant) -> BinaryHeap<Re
 async fn one(inner: &Inner, network: &Network, index: usize, due: Instant) -> Duration {
     let watched = &inner.watched[index];
     let began = Instant::now();
-    inner.figures.began(began.saturating_duration_since(due));
+    inner.figures.began(began.saturating_duration_since(due), watched.target.interval);
     let (mut manner, in_full) = {
         let mut state = watched.lock();
         state.next = 0;
@@ -203,18 +203,26 @@ impl Network {
 /// Takes everything to the store, and messages to people, for ever.
 async fn keep(inner: Arc<Inner>) {
     let mut sending = JoinSet::new();
+    let mut under_way: HashMap<tokio::task::Id, String> = HashMap::new();
     let mut last_alive = inner.clock.now();
     let mut was_kept = true;
     loop {
         tokio::select! {
             () = sleep(KEEP_EVERY) => {}
             () = inner.news.notified() => {}
-            Some(sent) = sending.join_next(), if !sending.is_empty() => {
-                if let Ok((id, result)) = sent {
-                    let id: String = id;
-                    arrived(&inner, &id, result);
+            Some(sent) = sending.join_next_with_id(), if !sending.is_empty() => match sent {
+                Ok((task, result)) => {
+                    if let Some(id) = under_way.remove(&task) {
+                        arrived(&inner, &id, result);
+                    }
                 }
-            }
+                Err(error) => {
+                    if let Some(id) = under_way.remove(&error.id()) {
+                        let why = "the attempt ended before its time".to_owned();
+                        arrived(&inner, &id, Err(Undelivered { is_final: false, why, retry_after: None }));
+                    }
+                }
+            },
         }
         if let Some(drift) = inner.clock.put_right() {
             tracing::warn!(milliseconds = drift, "the clock of this machine was put right, or it has slept");
@@ -247,11 +255,9 @@ async fn keep(inner: Arc<Inner>) {
             }
         }
         for delivery in due {
-            let inner = Arc::clone(&inner);
-            sending.spawn(async move {
-                let result = send(&inner, &delivery).await;
-                (delivery.id, result)
-            });
+            let (inner, id) = (Arc::clone(&inner), delivery.id.clone());
+            let task = sending.spawn(async move { send(&inner, &delivery).await });
+            under_way.insert(task.id(), id);
         }
     }
 }

@@ -135,6 +135,8 @@ fn own(page: &mut Page, fleet: &Fleet) {
     let figures = &fleet.inner.figures;
     page.begin("lifesigns_monitor_polls", "counter", "Polls begun.");
     page.single("lifesigns_monitor_polls_total", figures.polls.load(Relaxed));
+    page.begin("lifesigns_monitor_polls_dropped", "counter", "Polls that were not made for want of time.");
+    page.single("lifesigns_monitor_polls_dropped_total", figures.dropped_polls.load(Relaxed));
     page.begin("lifesigns_monitor_polls_under_way", "gauge", "Polls that wait for an answer.");
     page.single("lifesigns_monitor_polls_under_way", figures.under_way.load(Relaxed));
     let lateness = figures.lateness.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -230,9 +230,8 @@ async fn public_page(State(shared): State<Shared>) -> Response {
     });
     match made.await {
         Ok(shown) => {
-            let title = shared.settings.title.as_str();
             let page = Page::new(&shared.settings, "Status", shown.light(), Place::Public);
-            page.answer(StatusCode::OK, &public::body(&shown, title))
+            page.answer(StatusCode::OK, &public::body(&shown))
         }
         Err(answer) => answer,
     }

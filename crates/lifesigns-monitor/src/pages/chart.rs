@@ -2,14 +2,14 @@
 
 use std::fmt::{Display, Write};
 
-use lifesigns_model::history::Slice;
+use lifesigns_model::history::{Availability, Slice};
 
 use super::markup::{Length, Percent, Utc};
 use super::past::{Mark, MarkKind};
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 190.0;
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 78.0;
 const RIGHT: f64 = 6.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 24.0;
@@ -141,29 +141,43 @@ pub(super) fn bars(id: &str, title: &str, slices: &[Slice]) -> String {
         slices.len() * 8
     );
     for (index, slice) in slices.iter().enumerate() {
-        let availability = slice.availability;
         let day = Utc(slice.span.from * 1000).format("%Y-%m-%d");
         let x = index * 8 + 1;
         let _ = write!(svg, "<g><title>{day}: {}</title>", Told(slice));
+        // Something to point at where nothing is known.
         let _ = write!(svg, "<path class=\"n\" d=\"M{x},0h6v{BAR}h-6z\"/>");
-        let all = (slice.span.to - slice.span.from).max(1) as f64;
-        // From the top the worst first, each no lower than what can be seen.
-        let mut top = 0.0;
-        for (class, seconds) in
-            [("r", availability.red_s), ("a", availability.amber_s), ("g", availability.green_s)]
-        {
-            if seconds == 0 {
-                continue;
-            }
-            let height = (seconds as f64 / all * BAR).max(LEAST).min(BAR - top);
-            let y = if class == "g" { BAR - height } else { top };
-            let _ = write!(svg, "<path class=\"{class}\" d=\"M{x},{y:.1}h6v{height:.1}h-6z\"/>");
-            top += height;
+        for (class, top, height) in stack(slice) {
+            let _ = write!(svg, "<path class=\"{class}\" d=\"M{x},{top:.1}h6v{height:.1}h-6z\"/>");
         }
         svg.push_str("</g>");
     }
     svg.push_str("</svg>");
     svg
+}
+
+/// Green at the bottom, then amber, then red, each no lower than what can be seen; what is not known is left free at the
+/// top. Class, top and height.
+fn stack(slice: &Slice) -> Vec<(char, f64, f64)> {
+    let Availability { green_s, amber_s, red_s, .. } = slice.availability;
+    let all = (slice.span.to - slice.span.from).max(1) as f64;
+    let known = [('g', green_s), ('a', amber_s), ('r', red_s)];
+    let mut stack: Vec<(char, f64, f64)> = Vec::new();
+    for (class, seconds) in known.into_iter().filter(|(_, seconds)| *seconds > 0) {
+        stack.push((class, 0.0, (seconds as f64 / all * BAR).max(LEAST)));
+    }
+    // What was made higher than it is takes that from the highest.
+    let excess = stack.iter().map(|(.., height)| height).sum::<f64>() - BAR;
+    if let Some(highest) =
+        stack.iter_mut().max_by(|one, other| one.2.total_cmp(&other.2)).filter(|_| excess > 0.0)
+    {
+        highest.2 -= excess;
+    }
+    let mut top = BAR;
+    for (_, at, height) in &mut stack {
+        top -= *height;
+        *at = top;
+    }
+    stack
 }
 
 /// What a slice says of how the service was.
@@ -200,7 +214,7 @@ fn round_up(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lifesigns_model::history::{Availability, Span};
+    use lifesigns_model::history::Span;
 
     use super::*;
 

@@ -56,7 +56,7 @@ fn entry(page: &mut String, id: &str, light: Light, began: i64, passed: &str, na
     let told: Vec<String> = names.iter().take(MOST_NAMES).map(|name| Markup(name).to_string()).collect();
     let _ = write!(
         page,
-        "<li>{} {} {passed} <a href=\"/incidents/{}\">{}",
+        "<li>{} {} {passed} <div><a href=\"/incidents/{}\">{}",
         Lamp(Some(light)),
         Moment(began),
         url(id),
@@ -65,7 +65,7 @@ fn entry(page: &mut String, id: &str, light: Light, began: i64, passed: &str, na
     if names.len() > MOST_NAMES {
         let _ = write!(page, " and {} more", names.len() - MOST_NAMES);
     }
-    let _ = write!(page, "</a> <span>{}</span></li>", Clipped(cause, 240));
+    let _ = write!(page, "</a> {}</div></li>", Clipped(cause, 240));
 }
 
 /// The page of one.
@@ -152,7 +152,7 @@ fn messages(page: &mut String, messages: &[Happened]) {
     for message in messages {
         let _ = write!(
             page,
-            "<li>{} <b>{}</b> <span>{}",
+            "<li><b>{1}</b> {0} <div>{2}",
             Moment(message.began),
             Markup(message.text("route")),
             Markup(message.text("kind"))
@@ -161,7 +161,7 @@ fn messages(page: &mut String, messages: &[Happened]) {
         if !given_up.is_empty() {
             let _ = write!(page, ", did not arrive: {}", Clipped(given_up, 200));
         }
-        page.push_str("</span></li>");
+        page.push_str("</div></li>");
     }
     page.push_str("</ol></section>");
 }

@@ -2,7 +2,8 @@
 
 mod tile;
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display, Write};
 
 use lifesigns_model::light::Light;
@@ -98,15 +99,18 @@ impl Shown {
         now: i64,
     ) -> Shown {
         let mut shown = Shown { now, ..Shown::default() };
-        for incident in incidents.iter().filter(|incident| incident.members.len() > 1 && !incident.is_over())
-        {
+        for incident in incidents.iter().filter(|incident| is_cascade(incident)) {
             banner(&mut shown.banners, incident, now);
         }
         for view in views {
             shown.take(view, wanted);
         }
-        shown.cards.sort_by(|one, other| other.light.cmp(&one.light).then(other.since.cmp(&one.since)));
-        // What is not known comes after what is known to be bad.
+        // Those whom a banner names come last; what is not known comes after what is known to be bad.
+        let told: HashSet<&str> =
+            incidents.iter().filter(|incident| is_cascade(incident)).flat_map(out).collect();
+        shown
+            .cards
+            .sort_by_key(|view| (told.contains(&*view.name), Reverse(view.light), Reverse(view.since)));
         shown.not_green = shown.cards.len();
         shown.cards.truncate(MOST_CARDS);
         shown
@@ -265,9 +269,19 @@ fn share(page: &mut String, counts: Summary) {
     page.push_str("</svg>");
 }
 
+fn is_cascade(incident: &Incident) -> bool {
+    incident.members.len() > 1 && !incident.is_over()
+}
+
+/// Whom an incident has, and is still out.
+fn out(incident: &Incident) -> impl Iterator<Item = &str> {
+    let members = incident.members.iter().map(|member| &member.affected);
+    members.filter(|affected| affected.ended.is_none()).map(|affected| &*affected.name)
+}
+
 /// Several services that are out together.
 fn banner(page: &mut String, incident: &Incident, now: i64) {
-    let out = incident.members.iter().filter(|member| member.affected.ended.is_none()).count();
+    let out = out(incident).count();
     let light: Light = incident.worst().into();
     let _ = write!(
         page,
@@ -278,16 +292,17 @@ fn banner(page: &mut String, incident: &Incident, now: i64) {
         Ago { at: incident.began, now },
     );
     if let Some(first) = incident.members.first() {
-        let _ = write!(page, " with {}", link(&first.affected.name));
+        let affected = &first.affected;
+        let _ = write!(page, " with {}: {}", link(&affected.name), Clipped(&affected.cause, 160));
     }
     if out < incident.members.len() {
         let _ = write!(page, "; {out} still out");
     }
-    page.push('.');
+    page.push_str(".</p><p>");
     let shared = incident.shared();
     if !shared.is_empty() {
         let shared: Vec<String> = shared.iter().map(|one| format!("<b>{}</b>", Clipped(one, 100))).collect();
-        let _ = write!(page, " They share {}.", shared.join(", "));
+        let _ = write!(page, "All share {}.", shared.join(", "));
     }
     if let Some(taken) = &incident.acknowledged {
         let _ = write!(page, " {} looks after it.", Clipped(&taken.by, 60));
@@ -333,15 +348,16 @@ fn cards(page: &mut String, shown: &Shown, wanted: &Wanted) {
 
 fn card(page: &mut String, view: &ServiceView, now: i64) {
     let light = class(view.light);
-    let _ = write!(page, "<article class=\"card {light}\"><h3>{}</h3>{}", link(&view.name), Lamp(view.light));
+    let _ =
+        write!(page, "<article class=\"card {light}\"><h3>{}</h3><p>{}", link(&view.name), Lamp(view.light));
+    if view.since > 0 {
+        let _ = write!(page, " {}", Ago { at: view.since, now });
+    }
     let why = if view.why.is_empty() { "It has not said why." } else { &view.why };
-    let _ = write!(page, "<p class=\"why\">{}</p><dl class=\"facts\">", Clipped(why, 240));
+    let _ = write!(page, "</p><p class=\"why\">{}</p><dl class=\"facts\">", Clipped(why, 240));
     let mut fact = |name: &str, value: &dyn Display| {
         let _ = write!(page, "<div><dt>{name}</dt><dd>{value}</dd></div>");
     };
-    if view.since > 0 {
-        fact("Since", &Ago { at: view.since, now });
-    }
     if let Some(failing) = view.outage.as_ref().and_then(|outage| outage.failing.as_deref()) {
         fact("First failing", &Clipped(failing, 80));
     }
@@ -349,10 +365,10 @@ fn card(page: &mut String, view: &ServiceView, now: i64) {
         fact("Last deploy", &format_args!("{}, {}", Change(deploy), Ago { at: deploy.at, now }));
     }
     if let Some(environment) = &view.environment {
-        fact("Environment", &Clipped(environment, 40));
+        fact("In", &Clipped(environment, 40));
     }
     if view.code != 0 {
-        fact("Status code", &view.code);
+        fact("Code", &view.code);
     }
     page.push_str("</dl></article>");
 }

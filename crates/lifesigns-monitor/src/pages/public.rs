@@ -103,7 +103,7 @@ pub(super) fn incidents(
 }
 
 /// The content of the page.
-pub(super) fn body(shown: &Shown, title: &str) -> String {
+pub(super) fn body(shown: &Shown) -> String {
     let mut page = String::new();
     let all = shown.services.iter();
     let count = |light| all.clone().filter(|service| service.light == light).count();
@@ -116,7 +116,8 @@ pub(super) fn body(shown: &Shown, title: &str) -> String {
         _ => "Some services are not working",
     };
     let light = class(shown.light());
-    let _ = write!(page, "<div class=\"title {light}\"><h1>{said}</h1><p>{}</p></div>", Markup(title));
+    let _ =
+        write!(page, "<div class=\"title {light}\"><h1>{said}</h1><p>as of {}</p></div>", Moment(shown.now));
     page.push_str("<ul class=\"public\">");
     for (index, service) in shown.services.iter().enumerate() {
         let sum = service.days.iter().fold(Availability::default(), |sum, day| Availability {
@@ -151,7 +152,7 @@ pub(super) fn body(shown: &Shown, title: &str) -> String {
             Some(ended) => write!(page, "<i>for {}</i>", Length(ended - began)),
             None => write!(page, "<i>goes on, began {}</i>", Ago { at: *began, now: shown.now }),
         };
-        let _ = write!(page, " <span>{}</span></li>", told.join(", "));
+        let _ = write!(page, " <div>{}</div></li>", told.join(", "));
     }
     page.push_str("</ol></section>");
     page

@@ -40,20 +40,27 @@ pub(super) fn body(
     page.push_str("</p></div>");
     notes(&mut page, view, now);
     identity(&mut page, view, light_of, now);
+    page.push_str("<div class=\"split\"><div>");
     hour(&mut page, view);
     days(&mut page, past);
+    page.push_str("</div>");
     figures(&mut page, past);
+    page.push_str("</div>");
     charts(&mut page, past);
-    parts(&mut page, view);
+    page.push_str("<div class=\"split\">");
     outages(&mut page, past, now);
+    page.push_str("<div>");
+    parts(&mut page, view);
     changes(&mut page, past);
+    page.push_str("</div></div>");
     page
 }
 
 /// What somebody who opens the page has to know first.
 fn notes(page: &mut String, view: &ServiceView, now: i64) {
+    let mut notes = String::new();
     let mut note = |light: Option<Light>, text: &dyn Display| {
-        let _ = write!(page, "<p class=\"note {}\">{text}</p>", class(light));
+        let _ = write!(notes, "<p class=\"note {}\">{text}</p>", class(light));
     };
     if view.light != Some(Light::Green) && !view.why.is_empty() {
         note(view.light, &format_args!("<strong>Why:</strong> {}", Clipped(&view.why, 1_000)));
@@ -89,6 +96,9 @@ fn notes(page: &mut String, view: &ServiceView, now: i64) {
             Some(light),
             &format_args!("<strong>Certificate:</strong> {text} {}.", Ago { at: expires, now }),
         );
+    }
+    if !notes.is_empty() {
+        let _ = write!(page, "<div class=\"notes\">{notes}</div>");
     }
 }
 
@@ -194,7 +204,7 @@ fn hour(page: &mut String, view: &ServiceView) {
     let known = view.minutes.iter().flatten().filter(|minute| minute.light.is_some()).count();
     let green = view.minutes.iter().flatten().filter(|minute| minute.light == Some(Light::Green)).count();
     page.push_str("<section aria-labelledby=\"hour\"><h2 id=\"hour\">Last hour</h2><div class=\"hour\">");
-    strip(page, &view.minutes);
+    strip(page, " preserveAspectRatio=\"none\"", &view.minutes);
     let _ = write!(
         page,
         "</div><p class=\"soft\">Green in {green} of {known} minutes of which something is known.</p></section>"
@@ -308,7 +318,7 @@ fn outages(page: &mut String, past: &Past, now: i64) {
     for outage in &past.outages {
         let _ = write!(
             page,
-            "<li>{} {} {} <span>{}</span>",
+            "<li>{} {} {} <div>{}",
             Lamp(Some(outage.light())),
             Moment(outage.began),
             Lasted(outage, now),
@@ -323,7 +333,7 @@ fn outages(page: &mut String, past: &Past, now: i64) {
                 Utc(outage.began).format("%Y-%m-%d %H:%M")
             );
         }
-        page.push_str("</li>");
+        page.push_str("</div></li>");
     }
     page.push_str("</ol></section>");
 }
@@ -354,7 +364,7 @@ fn changes(page: &mut String, past: &Past) {
             EventKind::Deploy => {
                 let (from, to) = (event.text("from").to_owned(), event.text("to").to_owned());
                 let deploy = Deploy { at: event.began, from, to };
-                write!(page, "<li><b>Deploy</b> {} {}</li>", Moment(event.began), Change(&deploy))
+                write!(page, "<li><b>Deploy</b> {} <div>{}</div></li>", Moment(event.began), Change(&deploy))
             }
             _ => write!(page, "<li><b>Restart</b> {}</li>", Moment(event.began)),
         };
@@ -373,7 +383,7 @@ fn folded(page: &mut String, id: &str, title: &str, names: &[&str], rows: impl I
 pub(super) fn table(page: &mut String, title: &str, names: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let _ = write!(
         page,
-        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\"><table><thead><tr>"
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{title}: figures\"><table><thead><tr>"
     );
     for name in names {
         let _ = write!(page, "<th scope=\"col\">{name}</th>");

@@ -17,12 +17,11 @@ const BARS: [(Light, &str, &str); 3] =
 pub(super) fn tile(page: &mut String, view: &ServiceView) {
     let _ = write!(page, "<li class={}><a href=", class(view.light));
     let path = url(&view.name);
-    // What is no name of a target has been through the escape, and begins with something else than a quote.
     let _ = write!(page, "/services/{path}>{}</a>", Markup(&view.name));
     if view.light != Some(Light::Green) {
         let _ = write!(page, "<b>{}</b>", word(view.light));
     }
-    strip(page, &view.minutes);
+    strip(page, "", &view.minutes);
     page.push_str("<p>");
     let mut separator = "";
     if let Some(version) = &view.about.version {
@@ -39,8 +38,8 @@ pub(super) fn tile(page: &mut String, view: &ServiceView) {
 }
 
 /// The last hour: a bar for each minute, as high as it was bad; none where nothing is known.
-pub(in crate::pages) fn strip(page: &mut String, minutes: &[Option<Minute>; 60]) {
-    page.push_str("<svg viewBox=\"0 0 60 6\">");
+pub(in crate::pages) fn strip(page: &mut String, attributes: &str, minutes: &[Option<Minute>; 60]) {
+    let _ = write!(page, "<svg viewBox=\"0 0 60 6\"{attributes}>");
     for (light, class, y) in BARS {
         let mut end = None;
         let mut from = 0;
@@ -87,7 +86,7 @@ mod tests {
         });
         let drawn = |minutes: &_| {
             let mut page = String::new();
-            strip(&mut page, minutes);
+            strip(&mut page, "", minutes);
             page
         };
         assert_eq!(drawn(&minutes), "<svg viewBox=\"0 0 60 6\"><path d=M0,5h60 /></svg>");

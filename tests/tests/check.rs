@@ -282,7 +282,7 @@ fn a_file_names_the_services() {
     let (services, is_well) = found(&["--config", path]);
     assert!(is_well && services[0]["service"] == "polls", "{services:?}");
     let others = table("light", "/light", "dialect = \"traffic-light\"")
-        + &table("hung", "/hung", "timeout_seconds = 0.2");
+        + &table("hung", "/hung", "deadline_seconds = 0.2");
     fs::write(&file, others).unwrap();
     let (services, is_well) = found(&["--config", path]);
     assert!(!is_well && services[0]["light"] == "AMBER", "{services:?}");

@@ -17,7 +17,6 @@ mod table;
 use jiff::{Timestamp, Unit};
 use lifesigns_fetch::Fetcher;
 use lifesigns_model::light::Light;
-use tokio::runtime::Runtime;
 
 use crate::Failure;
 use crate::printer::{self, Printer, Problem};
@@ -29,16 +28,15 @@ use self::ask::{Depth, Finding, Target};
 pub fn run(printer: Printer, arguments: &Arguments) -> Result<(), Failure> {
     let targets = targets(arguments)?;
     let fetcher = fetcher(arguments.ca_file.clone())?;
-    let runtime = runtime().map_err(Failure::Problem)?;
     // What is not shown is not asked for: whoever asks every few seconds wants to know one thing.
     let depth = if arguments.output.quiet { Depth::Light } else { Depth::Everything };
     if !arguments.watch {
-        let findings = runtime.block_on(ask::all(&fetcher, &targets, depth));
+        let findings = wait_for(ask::all(&fetcher, &targets, depth))?;
         printer::lines(&shown(printer, arguments, &findings)).map_err(Failure::Output)?;
         let is_well = findings.iter().all(|finding| finding.light() == Some(Light::Green));
         return if is_well { Ok(()) } else { Err(Failure::Nothing) };
     }
-    runtime.block_on(async {
+    wait_for(async {
         let mut ticks = tokio::time::interval(arguments.interval);
         // A sweep that took longer than the interval is followed by the next one at once, and by no more.
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -48,7 +46,7 @@ pub fn run(printer: Printer, arguments: &Arguments) -> Result<(), Failure> {
             let text = shown(printer, arguments, &findings);
             printer::lines(&watched(printer, arguments, &text)).map_err(Failure::Output)?;
         }
-    })
+    })?
 }
 
 /// Those of the command line, or those of the file.
@@ -75,12 +73,15 @@ pub fn fetcher(ca_file: Option<std::path::PathBuf>) -> Result<Fetcher, Failure> 
     Fetcher::new(options).map_err(|error| Failure::Arguments(Problem::new(error.to_string())))
 }
 
-/// One thread is enough to wait, and the fastest to start.
-pub fn runtime() -> Result<Runtime, Problem> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new("the program cannot wait for answers").because(&error))
+/// What a future comes to. One thread is enough to wait, and the fastest to start.
+pub fn wait_for<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::Problem(Problem::new("the program cannot wait for answers").because(&error))
+    })?;
+    let output = runtime.block_on(future);
+    // A resolver that hangs has a thread of its own, which is not waited for.
+    runtime.shutdown_background();
+    Ok(output)
 }
 
 fn shown(printer: Printer, arguments: &Arguments, findings: &[Finding]) -> String {

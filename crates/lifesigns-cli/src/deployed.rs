@@ -17,7 +17,7 @@ use lifesigns_model::identity::Revision;
 
 use crate::Failure;
 use crate::check::ask::{self, Depth, Finding};
-use crate::check::{fetcher, runtime, target};
+use crate::check::{fetcher, target, wait_for};
 use crate::printer::{self, Printer, Problem};
 
 pub use self::arguments::Arguments;
@@ -30,11 +30,10 @@ pub fn run(printer: Printer, arguments: &Arguments) -> Result<(), Failure> {
     let targets = arguments.urls.iter().map(|url| target(url, arguments.timeout));
     let targets = targets.collect::<Result<Vec<_>, _>>().map_err(Failure::Arguments)?;
     let fetcher = fetcher(arguments.ca_file.clone())?;
-    let runtime = runtime().map_err(Failure::Problem)?;
     let begun = Instant::now();
     let mut told = None;
     let (instances, verdict) = loop {
-        let findings = runtime.block_on(ask::all(&fetcher, &targets, Depth::Everything));
+        let findings = wait_for(ask::all(&fetcher, &targets, Depth::Everything))?;
         let instances =
             findings.iter().map(|finding| wanted.instance(finding)).collect::<Result<Vec<_>, _>>();
         let instances = instances.map_err(Failure::Problem)?;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::Failure;
 use crate::check::ask::{self, Depth, Finding};
-use crate::check::{fetcher, length, runtime, target};
+use crate::check::{fetcher, length, target, wait_for};
 use crate::printer::{self, Problem, escaped, escaped_json};
 
 /// `lifesigns whois`
@@ -35,8 +35,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let target = target(&arguments.url, arguments.timeout).map_err(Failure::Arguments)?;
     let fetcher = fetcher(arguments.ca_file.clone())?;
-    let runtime = runtime().map_err(Failure::Problem)?;
-    let findings = runtime.block_on(ask::all(&fetcher, &[target], Depth::Everything));
+    let findings = wait_for(ask::all(&fetcher, &[target], Depth::Everything))?;
     // One was asked.
     let Some(finding) = findings.into_iter().next() else { return Err(Failure::Nothing) };
     let facts = facts(&finding);

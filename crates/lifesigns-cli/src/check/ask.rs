@@ -87,7 +87,9 @@ impl Finding {
             Ok(reading) if reading.light == Light::Green => return None,
             Ok(reading) => reading,
             Err(failure) if failure.is_own => {
-                return Some(format!("is not known, for this machine's own network or resources: {failure}"));
+                return Some(format!(
+                    "{failure} (the fault is this machine's, and says nothing of the service)"
+                ));
             }
             Err(failure) => return Some(failure.message.clone()),
         };

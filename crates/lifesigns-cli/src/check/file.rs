@@ -52,14 +52,14 @@ fn service_of(number: usize, service: &Value, deadline: Duration) -> Result<Targ
             Some(known.map_err(|fault| wrong(&format!("has a `dialect` that is none: {fault}")))?)
         }
     };
-    let deadline = match service.get("timeout_seconds") {
+    let deadline = match service.get("deadline_seconds") {
         None => deadline,
         Some(given) => {
             let seconds = given.as_float().or_else(|| given.as_integer().map(|whole| whole as f64));
             seconds
                 .filter(|seconds| (0.001..=86_400.0).contains(seconds))
                 .map(Duration::from_secs_f64)
-                .ok_or_else(|| wrong("has a `timeout_seconds` that is not between 0.001 and 86400"))?
+                .ok_or_else(|| wrong("has a `deadline_seconds` that is not between 0.001 and 86400"))?
         }
     };
     Ok(Target { name: name.map(str::to_owned), dialect, deadline, ..found })
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn services_are_read_and_everything_else_is_left_alone() {
         let text = "[monitor]\nlisten = 3\n[[service]]\nname = \"polls\"\nurl = \"http://a/health\"\nowner = 1\n\
-                    [[service]]\nurl = \"https://b\"\ndialect = \"traffic-light\"\ntimeout_seconds = 0.5\n";
+                    [[service]]\nurl = \"https://b\"\ndialect = \"traffic-light\"\ndeadline_seconds = 0.5\n";
         let found = read(text, DEADLINE).unwrap();
         let polls = &found[0];
         assert_eq!((polls.name.as_deref(), polls.url.as_str()), (Some("polls"), "http://a/health"));
@@ -103,7 +103,7 @@ mod tests {
         check("[[service]]\nurl = \"http://a\"\ndialect = \"latin\"", "there is no dialect of this name");
         check("[[service]]\nurl = \"http://a\"\ndialect = 3", "should be a text");
         for bad in ["0", "-1", "nan", "inf", "1e9", "\"5\""] {
-            check(&format!("[[service]]\nurl = \"http://a\"\ntimeout_seconds = {bad}"), "timeout_seconds");
+            check(&format!("[[service]]\nurl = \"http://a\"\ndeadline_seconds = {bad}"), "deadline_seconds");
         }
     }
 }

@@ -34,6 +34,7 @@ mod access;
 mod admin;
 mod builder;
 mod checks;
+mod circuit_breaker;
 mod clock;
 mod collector;
 mod exemplar;
@@ -68,6 +69,7 @@ pub use self::access::{
 };
 pub use self::builder::{ApiOptions, BadCheck, BadVariable, Builder, IDENTITY_VARIABLES};
 pub use self::checks::{Check, CheckSnapshot, RunCounts};
+pub use self::circuit_breaker::{CircuitBreaker, HeldBack, Urgency};
 pub use self::exemplar::Exemplar;
 pub use self::layer::{HealthLayer, HealthService, ServiceBody, ServiceFuture};
 pub use self::maintenance::BadMaintenance;

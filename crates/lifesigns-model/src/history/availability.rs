@@ -66,7 +66,7 @@ pub fn availability(readings: &[Reading], span: Span, hold_seconds: i64) -> Avai
 ///
 /// What holds for [`availability`] holds for each of them.
 pub fn slices(readings: &[Reading], span: Span, hold_seconds: i64, count: usize) -> Vec<Slice> {
-    let (length, parts) = (span.to - span.from, count as i64);
+    let (length, parts) = (span.to.saturating_sub(span.from), count as i64);
     if parts == 0 || length < parts {
         return Vec::new();
     }
@@ -112,7 +112,7 @@ pub fn slices(readings: &[Reading], span: Span, hold_seconds: i64, count: usize)
 /// Calls with each stretch of the span and its light, in order and without gaps.
 fn each(readings: &[Reading], span: Span, hold: i64, mut stretch: impl FnMut(i64, i64, Option<Light>)) {
     let mut at = span.from;
-    let first = readings.partition_point(|reading| reading.at + hold <= span.from);
+    let first = readings.partition_point(|reading| reading.at.saturating_add(hold) <= span.from);
     for (index, reading) in readings.iter().enumerate().skip(first) {
         if reading.at >= span.to {
             break;

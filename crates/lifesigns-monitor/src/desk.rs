@@ -1,6 +1,7 @@
 //! Where everything that has happened is written down, to be kept together: readings, events, and what is to be known
 //! again after a restart.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lifesigns_model::history::{Entry, Event, EventKind, Reading};
@@ -49,6 +50,8 @@ pub(crate) struct Desk {
     pub(crate) incidents: Incidents,
     pub(crate) outbox: Outbox,
     entries: Vec<Entry>,
+    /// Incidents that have changed since they were last written down. One of many services changes often.
+    changed: BTreeSet<String>,
     /// Readings that were given up.
     pub(crate) dropped: u64,
 }
@@ -74,7 +77,7 @@ impl Desk {
             }
         }
         let (outbox, given_up) = Outbox::restored(Limits::default(), left);
-        let mut desk = Desk { incidents, outbox, entries: Vec::new(), dropped: 0 };
+        let mut desk = Desk { incidents, outbox, entries: Vec::new(), changed: BTreeSet::new(), dropped: 0 };
         for delivery in given_up {
             desk.forget(&delivery.id);
         }
@@ -171,6 +174,7 @@ impl Desk {
             }
         }
         for incident in due.closed {
+            self.changed.remove(&incident.id);
             self.incident_event(&incident);
             self.note(INCIDENTS, &incident.id, None);
         }
@@ -204,11 +208,9 @@ impl Desk {
         }
     }
 
-    /// An incident as it stands is to be known again.
+    /// An incident is to be known again as it stands when everything is taken to the store.
     pub(crate) fn incident(&mut self, id: &str) {
-        let Some(incident) = self.incidents.find(id).cloned() else { return };
-        self.incident_event(&incident);
-        self.note(INCIDENTS, id, Some(to_json(&incident)));
+        self.changed.insert(id.to_owned());
     }
 
     fn incident_event(&mut self, incident: &Incident) {
@@ -273,6 +275,11 @@ impl Desk {
 
     /// All that is to be kept together.
     pub(crate) fn take(&mut self) -> Vec<Entry> {
+        for id in std::mem::take(&mut self.changed) {
+            let Some(incident) = self.incidents.find(&id).cloned() else { continue };
+            self.incident_event(&incident);
+            self.note(INCIDENTS, &id, Some(to_json(&incident)));
+        }
         std::mem::take(&mut self.entries)
     }
 

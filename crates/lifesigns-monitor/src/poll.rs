@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lifesigns_fetch::{Answer, Body, Failure, Fetcher, Request};
 use lifesigns_model::dialect::{self, Dialect, Introduction};
 use lifesigns_model::light::Light;
@@ -19,6 +19,8 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("lifesigns/", env!("
 const FORMS: HeaderValue = HeaderValue::from_static("application/json, text/plain;q=0.5, */*;q=0.1");
 /// How long a service may take to tell of itself, after it has told how it is.
 const ABOUT: Duration = Duration::from_secs(2);
+/// A certificate that expires within this time makes amber of green.
+const CERTIFICATE_SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// What is kept of a body, in characters.
 const LONGEST_EXCERPT: usize = 500;
 /// No service is left alone for longer than this at its own wish.
@@ -120,6 +122,11 @@ fn answered(target: &Target, manner: &mut Manner, answer: &Answer, latency: Dura
             judged.light = Light::Amber;
         }
         judged.why = format!("answers {}, {fault}", answer.status);
+    }
+    let left = answer.certificate_expires.map(|expires| expires.duration_since(Timestamp::now()));
+    if let Some(left) = left.filter(|left| *left < CERTIFICATE_SOON && judged.light == Light::Green) {
+        judged.light = Light::Amber;
+        judged.why = format!("its certificate expires in {} hours", left.as_hours());
     }
     manner.code = answer.status;
     manner.dialect = judged.dialect;

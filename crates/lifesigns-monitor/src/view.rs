@@ -11,7 +11,8 @@ use crate::alerts::incidents::Incident;
 use crate::breaker::Breaker;
 use crate::fleet::{Fleet, State, Watched};
 use crate::recent::Minute;
-use crate::service::{About, Deploy, Letter, Name, Outage, Sample};
+use crate::service::{About, Deploy, Letter, Name, Outage, Sample, Service};
+use crate::target::Target;
 
 /// A service as it is known now. Whatever it says of itself is a stranger's text: to be escaped where it is shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +53,7 @@ pub struct ServiceView {
     pub certificate_expires: Option<i64>,
     /// Whether its memory seems to leak.
     pub leak: Option<Leak>,
-    /// Its memory since its process began, at most 256 samples.
+    /// Its memory since its process began, at most 256 samples; empty where many services are seen at once.
     pub memory: Vec<Sample>,
     /// The last 60 minutes, this one last; `None` where it was not asked.
     pub minutes: [Option<Minute>; 60],
@@ -112,7 +113,7 @@ impl Counts {
 }
 
 impl Watched {
-    fn view(&self, now: i64) -> ServiceView {
+    fn view(&self, now: i64, with_memory: bool) -> ServiceView {
         let state = self.lock();
         let State { service, recent, next, .. } = &*state;
         let light = self.light(&state, now);
@@ -149,7 +150,7 @@ impl Watched {
             process_began: service.process_began,
             certificate_expires: service.certificate_expires,
             leak,
-            memory: service.memory.samples().to_vec(),
+            memory: if with_memory { service.memory.samples().to_vec() } else { Vec::new() },
             minutes: recent.minutes(now),
             depends_on: self.target.depends_on.clone(),
             is_public: self.target.is_public,
@@ -167,23 +168,29 @@ impl Fleet {
     /// The same, one by one.
     pub(crate) fn views(&self) -> impl Iterator<Item = ServiceView> {
         let now = self.now();
-        self.inner.watched.iter().map(move |watched| watched.view(now))
+        self.inner.watched.iter().map(move |watched| watched.view(now, false))
     }
 
     /// The service of that name.
     pub fn service(&self, name: &str) -> Option<ServiceView> {
         let now = self.now();
-        self.find(name).map(|watched| watched.view(now))
+        self.find(name).map(|watched| watched.view(now, true))
     }
 
     /// How many services have which light.
     pub fn counts(&self) -> Counts {
-        let now = self.now();
         let mut counts = Counts::default();
-        for watched in &self.inner.watched {
-            counts.add(watched.light(&watched.lock(), now));
-        }
+        self.each(|_, _, light| counts.add(light));
         counts
+    }
+
+    /// Goes through all services without copying them.
+    pub(crate) fn each(&self, mut see: impl FnMut(&Target, &Service, Option<Light>)) {
+        let now = self.now();
+        for watched in &self.inner.watched {
+            let state = watched.lock();
+            see(&watched.target, &state.service, watched.light(&state, now));
+        }
     }
 
     /// The incidents that go on, oldest first.

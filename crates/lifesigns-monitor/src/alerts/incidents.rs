@@ -241,15 +241,17 @@ impl Incidents {
             if incident.is_over() {
                 return false;
             }
-            let is_known = incident.members.iter().any(|member| member.affected.name == name);
+            let is_known = || incident.members.iter().any(|member| member.affected.name == name);
             let is_near = now - incident.joined <= self.setup.cascade;
-            let is_declared = incident
-                .members
-                .iter()
-                .any(|member| member.affected.ended.is_none() && related.contains(&*member.affected.name));
-            let is_alike = incident.members.len() >= FEWEST_ALIKE
-                && incident.shared().iter().any(|shared| traits.contains(shared));
-            is_known || is_near || is_declared || is_alike
+            let is_declared = || {
+                let mut out = incident.members.iter().filter(|member| member.affected.ended.is_none());
+                !related.is_empty() && out.any(|member| related.contains(&*member.affected.name))
+            };
+            let is_alike = || {
+                incident.members.len() >= FEWEST_ALIKE
+                    && incident.shared().iter().any(|shared| traits.contains(shared))
+            };
+            is_near || is_known() || is_declared() || is_alike()
         };
         self.open.iter().rposition(is_place)
     }

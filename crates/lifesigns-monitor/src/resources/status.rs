@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::light_name;
 use crate::fleet::Fleet;
-use crate::view::{Counts, ServiceView};
+use crate::service::Service;
+use crate::target::Target;
+use crate::view::Counts;
 
 /// What `/status` says of a fleet.
 pub(crate) struct AllServices {
@@ -25,19 +27,22 @@ impl fmt::Debug for AllServices {
 
 impl FleetStatus for AllServices {
     fn report(&self, sees_all: bool) -> Option<Map<String, Value>> {
-        let services = self.fleet.services();
-        let counts = Counts::of(&services);
+        let sees_all = sees_all || self.is_open;
+        let (mut counts, mut lines) = (Counts::default(), Vec::new());
+        self.fleet.each(|target, service, light| {
+            counts.add(light);
+            if sees_all || target.is_public {
+                lines.push(line(target, service, light));
+            }
+        });
         // What is amber works; and where nobody has been asked yet, nobody has failed.
-        let nothing_works = counts.green + counts.amber == 0 && counts.red > 0;
-        if nothing_works {
+        if counts.green + counts.amber == 0 && counts.red > 0 {
             return None;
         }
-        let sees_all = sees_all || self.is_open;
-        let shown = services.iter().filter(|service| sees_all || service.is_public);
         let Counts { green, amber, red, not_known } = counts;
         let report = json!({
             "total": counts.all(), "healthy": green, "degraded": amber, "unhealthy": red, "unknown": not_known,
-            "services": shown.map(line).collect::<Vec<Value>>(),
+            "services": lines,
         });
         match report {
             Value::Object(report) => Some(report),
@@ -46,15 +51,16 @@ impl FleetStatus for AllServices {
     }
 }
 
-fn line(service: &ServiceView) -> Value {
-    let status = match service.light {
+fn line(target: &Target, service: &Service, light: Option<Light>) -> Value {
+    let status = match light {
         Some(Light::Green | Light::Amber) => "healthy",
         Some(Light::Red) => "unhealthy",
         None => "unknown",
     };
     let latency_ms = service.latency_us.map(|us| f64::from(us) / 1000.0);
+    let environment = target.environment.as_ref().or(service.about.environment.as_ref());
     json!({
-        "service": service.name, "status": status, "light": light_name(service.light),
-        "environment": service.environment, "version": service.about.version, "latency_ms": latency_ms,
+        "service": target.name, "status": status, "light": light_name(light),
+        "environment": environment, "version": service.about.version, "latency_ms": latency_ms,
     })
 }

@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 
 use lifesigns_model::history::{EventKind, Slice};
 use lifesigns_model::light::Light;
+use url::Url;
 
 use self::repository::Repository;
 use super::chart;
@@ -179,20 +180,16 @@ fn identity(
         });
         fact("Needs", &format_args!("<ul class=\"inline\">{}</ul>", needs.collect::<String>()));
     }
-    fact("Asked at", &format_args!("<code>{}</code>", Clipped(without_secrets(view).as_str(), 200)));
+    fact("Asked at", &format_args!("<code>{}</code>", Clipped(&without_secrets(&view.url), 200)));
     page.push_str("</dl></section>");
 }
 
-/// Where the service is asked, without what stands in the URL for it alone.
-fn without_secrets(view: &ServiceView) -> url::Url {
-    let mut url = view.url.clone();
-    if url.query().is_some() {
-        url.set_query(Some("…"));
-    }
-    // Only URLs without a host have no place for these, and they have none to hide.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url
+/// A URL without what may be known to its service alone.
+fn without_secrets(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let query = if url.query().is_some() { "?…" } else { "" };
+    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
 }
 
 /// A link to another host, which is not told where its visitors come from.

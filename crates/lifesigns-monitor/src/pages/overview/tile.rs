@@ -13,11 +13,14 @@ use crate::view::ServiceView;
 const BARS: [(Light, &str, &str); 3] =
     [(Light::Green, "", "5"), (Light::Amber, " class=a", "4"), (Light::Red, " class=r", "3")];
 
-/// Writes a tile. End tags that HTML does not ask for are left out, and so are the quotes round plain values.
+/// Writes a tile. End tags that HTML does not ask for are left out, and so are the quotes round plain values; and what
+/// says that a service is green, which the style sheet adds, for readers of screens as well.
 pub(super) fn tile(page: &mut String, view: &ServiceView) {
-    let _ = write!(page, "<li class={}><a href=", class(view.light));
-    let path = url(&view.name);
-    let _ = write!(page, "/services/{path}>{}</a>", Markup(&view.name));
+    page.push_str("<li");
+    if view.light != Some(Light::Green) {
+        let _ = write!(page, " class={}", class(view.light));
+    }
+    let _ = write!(page, "><a href=/services/{}>{}</a>", url(&view.name), Markup(&view.name));
     if view.light != Some(Light::Green) {
         let _ = write!(page, "<b>{}</b>", word(view.light));
     }

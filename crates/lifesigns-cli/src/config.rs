@@ -27,6 +27,18 @@ use validated::{Settings, Surroundings};
 /// # Errors
 /// Every fault in it, and that it cannot be read at all.
 pub fn from_file(path: &Path, surroundings: &dyn Surroundings) -> Result<Settings, Faults> {
+    from_file_and_flags(path, &[], surroundings)
+}
+
+/// Reads a configuration file, lays the environment over it, and flags over that.
+///
+/// # Errors
+/// Every fault in them, and that the file cannot be read at all.
+pub fn from_file_and_flags(
+    path: &Path,
+    flags: &[Flag<'_>],
+    surroundings: &dyn Surroundings,
+) -> Result<Settings, Faults> {
     let text = surroundings.read(path).map_err(|error| {
         let fault = Fault::new(&Place::Nowhere, format!("{} cannot be read: {error}", path.display()))
             .hint("give the file's name, or write one: docs/configuration.md begins with an example");
@@ -39,18 +51,23 @@ pub fn from_file(path: &Path, surroundings: &dyn Surroundings) -> Result<Setting
             .hint("give the file's name from the root");
         Faults::new(None, vec![fault], &Secrets::default())
     })?;
-    from_text(source, whole.parent().unwrap_or(&whole), surroundings)
+    from_text(source, whole.parent().unwrap_or(&whole), flags, surroundings)
 }
 
-/// Reads the text of a configuration file and lays the environment over it. What it names is in `folder`, which begins
-/// with `/`.
+/// Reads the text of a configuration file, and lays environment and flags over it. What it names is in `folder`, which
+/// begins with `/`.
 ///
 /// # Errors
 /// Every fault in it.
-pub fn from_text(source: Source, folder: &Path, surroundings: &dyn Surroundings) -> Result<Settings, Faults> {
+pub fn from_text(
+    source: Source,
+    folder: &Path,
+    flags: &[Flag<'_>],
+    surroundings: &dyn Surroundings,
+) -> Result<Settings, Faults> {
     let (root, mut faults) = tree::parse(&source.text);
     if faults.is_empty() {
-        from_tree(root, Some(source), folder, surroundings)
+        from_tree(root, Some(source), folder, flags, surroundings)
     } else {
         // What is missing may only be hidden by the faults in syntax: of the rest only what stands on other lines
         // is certain.
@@ -72,14 +89,28 @@ pub fn from_text(source: Source, folder: &Path, surroundings: &dyn Surroundings)
 /// # Errors
 /// Every fault in them.
 pub fn from_flags(flags: &[Flag<'_>], surroundings: &dyn Surroundings) -> Result<Settings, Faults> {
+    from_tree(At::new(Table::default(), Place::Nowhere), None, Path::new(""), flags, surroundings)
+}
+
+/// Takes names and URLs of services to watch, and lays environment and flags over them.
+///
+/// # Errors
+/// Every fault in them.
+pub fn from_services(
+    services: &[(String, String)],
+    flags: &[Flag<'_>],
+    surroundings: &dyn Surroundings,
+) -> Result<Settings, Faults> {
+    let place = Place::Flag("URL");
+    let entry = |key: &str, value: &str| {
+        let value = tree::Value::Text(value.to_owned());
+        (At::new(key.to_owned(), place.clone()), At::new(value, place.clone()))
+    };
     let mut root = Table::default();
-    let mut faults = Vec::new();
-    overrides::apply(&mut root, |name| surroundings.variable(name), &mut faults);
-    for flag in flags {
-        let Some(text) = flag.value else { continue };
-        root.set(flag.path, At::new(tree::Value::Text(text.to_owned()), Place::Flag(flag.name)));
+    for (name, url) in services {
+        root.push("service", Table { entries: vec![entry("name", name), entry("url", url)] }, &place);
     }
-    finish(&At::new(root, Place::Nowhere), None, Path::new(""), surroundings, faults)
+    from_tree(At::new(root, Place::Nowhere), None, Path::new(""), flags, surroundings)
 }
 
 /// A flag and the key that it sets.
@@ -97,21 +128,16 @@ fn from_tree(
     mut root: At<Table>,
     source: Option<Source>,
     folder: &Path,
+    flags: &[Flag<'_>],
     surroundings: &dyn Surroundings,
 ) -> Result<Settings, Faults> {
     let mut faults = Vec::new();
     overrides::apply(&mut root.value, |name| surroundings.variable(name), &mut faults);
-    finish(&root, source, folder, surroundings, faults)
-}
-
-fn finish(
-    root: &At<Table>,
-    source: Option<Source>,
-    folder: &Path,
-    surroundings: &dyn Surroundings,
-    mut faults: Vec<Fault>,
-) -> Result<Settings, Faults> {
-    let document = wire::read(root, &mut faults);
+    for flag in flags {
+        let Some(text) = flag.value else { continue };
+        root.value.set(flag.path, At::new(tree::Value::Text(text.to_owned()), Place::Flag(flag.name)));
+    }
+    let document = wire::read(&root, &mut faults);
     validated::validate(&document, folder, surroundings, &mut faults)
         .ok_or_else(|| Faults::new(source, faults, &Secrets::of(&root.value)))
 }

@@ -101,9 +101,9 @@ fn perform(printer: Printer, command: Command) -> Result<(), Failure> {
             demo::run(printer, demo::Options { listen, duration }).map_err(Failure::Problem)
         }
         Command::Monitor(arguments) => {
-            let settings = arguments.settings().map_err(Failure::Arguments)?;
-            logging::start(printer, Format::Text, logging::OF_GATEWAY).map_err(Failure::Arguments)?;
-            monitor::run(settings).map_err(Failure::Problem)
+            let settings = arguments.settings()?;
+            logging::start(printer, settings.log_format, logging::OF_GATEWAY).map_err(Failure::Arguments)?;
+            run::run(settings).map_err(Failure::Problem)
         }
         Command::Check(arguments) => check::run(printer, &arguments),
         Command::Whois(arguments) => whois::run(&arguments),
@@ -133,9 +133,21 @@ fn make(command: &arguments::Token) -> Result<(), NotMade> {
 
 fn look_at(file: &Path) -> Result<(), Failure> {
     let settings = config::from_file(file, &OfProcess).map_err(Failure::Faults)?;
-    let (count, name) = (settings.apis.len(), file.display().to_string());
-    let apis = if count == 1 { "1 API".to_owned() } else { format!("{count} APIs") };
-    let line = format!("{} is fine: {apis}, listening on {}", escaped(&name), settings.gateway.listen);
+    let count = |count: usize, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    };
+    let mut parts = Vec::new();
+    if !settings.apis.is_empty() {
+        let apis = count(settings.apis.len(), "API", "APIs");
+        parts.push(format!("{apis}, listening on {}", settings.gateway.listen));
+    }
+    if let Some(monitor) = &settings.monitor {
+        let services = count(monitor.options.targets.len(), "service", "services");
+        let alerts = count(monitor.options.routes.len(), "alert", "alerts");
+        parts.push(format!("{services} and {alerts}, listening on {}", monitor.listen));
+    }
+    let line = format!("{} is fine: {}", escaped(&file.display().to_string()), parts.join("; "));
     printer::result(&line).map_err(Failure::Output)
 }
 

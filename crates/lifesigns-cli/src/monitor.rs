@@ -1,27 +1,29 @@
 //! `lifesigns monitor`: watches services until it is told to stop.
+//!
+//! It works on threads of its own, one that asks and one that answers, so that it delays nobody else in the process and
+//! nobody else delays it.
 
-mod names;
+pub mod names;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use clap::Args;
-use lifesigns::{Lifesigns, build_identity};
 use lifesigns_model::history::HistoryStore;
-use lifesigns_monitor::{AccessOptions, Fleet, Options, ServeOptions, Target, serve, serve_agent};
-use lifesigns_store::history::{HistoryOptions, HistoryRetention, MemoryHistory, SqliteHistory};
-use tokio::net::TcpListener;
+use lifesigns_monitor::{serve, serve_agent};
 use tokio::sync::oneshot;
 
+use crate::Failure;
+use crate::config::built::Watching;
+use crate::config::tree::Step;
+use crate::config::validated::{OfProcess, Settings};
+use crate::config::{self, Flag};
 use crate::printer::{self, Problem};
-use crate::run::stop_signal;
 
-/// Where the history is kept unless it is said otherwise.
-const DATA: &str = "lifesigns-monitor.db";
 /// How long the history may take for the last readings.
 const LAST_READINGS: Duration = Duration::from_secs(10);
 
@@ -29,134 +31,211 @@ const LAST_READINGS: Duration = Duration::from_secs(10);
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// What to watch: URLs, or `NAME=URL`
-    #[arg(value_name = "URL", required = true)]
+    #[arg(value_name = "URL", required_unless_present = "config", conflicts_with = "config")]
     pub urls: Vec<String>,
-    /// Where the dashboard is
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
-    pub listen: SocketAddr,
+    /// Watch what this file names instead: `[[service]]`, and `[monitor]` says how
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the dashboard is [default: 127.0.0.1:8090]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
     /// Where HAProxy's agent checks are answered [default: nowhere]
     #[arg(long, value_name = "ADDRESS")]
-    pub agent_listen: Option<SocketAddr>,
-    /// File that keeps the history, or `memory`
-    #[arg(long, value_name = "FILE", default_value = DATA)]
-    pub data: PathBuf,
-    /// How often each service is asked, in seconds
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub interval: u64,
-}
-
-/// Everything that a monitor is started with.
-pub struct Settings {
-    pub options: Options,
-    pub listen: SocketAddr,
-    pub agent_listen: Option<SocketAddr>,
-    /// `None`: in memory alone.
-    pub data: Option<PathBuf>,
-    pub title: String,
+    pub agent_listen: Option<String>,
+    /// File that keeps the history, or `memory` [default: lifesigns-monitor.db]
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<String>,
+    /// How often each service is asked, in seconds [default: 60]
+    #[arg(long, value_name = "N")]
+    pub interval: Option<String>,
+    /// How the log on standard error looks: `text` or `json` [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
 }
 
 impl Arguments {
-    /// # Errors
-    /// What is wrong with the arguments.
-    pub fn settings(&self) -> Result<Settings, Problem> {
-        let mut targets: Vec<Target> = Vec::new();
-        for text in &self.urls {
-            let (name, url) = names::named(text)?;
-            let name = names::unique(name, |name| targets.iter().any(|target| &*target.name == name));
-            let interval = Duration::from_secs(self.interval);
-            let target = Target::new(&name, url);
-            let deadline = target.deadline.min(interval);
-            targets.push(Target { interval, deadline, ..target });
+    /// What is to be run: the monitor alone, whatever else a file asks for.
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        let flags = self.flags();
+        let settings = match &self.config {
+            Some(file) => config::from_file_and_flags(file, &flags, &OfProcess),
+            None => config::from_services(&self.services()?, &flags, &OfProcess),
+        };
+        let mut settings = settings.map_err(Failure::Faults)?;
+        if settings.monitor.is_none() {
+            return Err(Failure::Arguments(
+                Problem::new("the file names no service to watch")
+                    .hint("add a `[[service]]` with `name` and `url` for each of them"),
+            ));
         }
-        let data = (self.data.as_os_str() != "memory").then(|| self.data.clone());
-        let options = Options { targets, ..Options::default() };
-        let (listen, agent_listen) = (self.listen, self.agent_listen);
-        Ok(Settings { options, listen, agent_listen, data, title: "Lifesigns".to_owned() })
+        settings.apis.clear();
+        Ok(settings)
+    }
+
+    /// The services of the command line, each with a name of its own.
+    fn services(&self) -> Result<Vec<(String, String)>, Failure> {
+        let mut services: Vec<(String, String)> = Vec::new();
+        for text in &self.urls {
+            let (name, url) = names::named(text).map_err(Failure::Arguments)?;
+            let name = names::unique(name, |name| services.iter().any(|(other, _)| other == name));
+            services.push((name, url.into()));
+        }
+        Ok(services)
+    }
+
+    /// The keys that the flags set.
+    fn flags(&self) -> [Flag<'_>; 5] {
+        const fn key(key: &'static str) -> Step {
+            Step { key, list: false }
+        }
+        const LISTEN: &[Step] = &[key("monitor"), key("listen")];
+        const AGENT_LISTEN: &[Step] = &[key("monitor"), key("agent_listen")];
+        const DATA: &[Step] = &[key("monitor"), key("data")];
+        const INTERVAL: &[Step] = &[key("monitor"), key("interval_seconds")];
+        const LOG_FORMAT: &[Step] = &[key("log"), key("format")];
+        [
+            Flag { name: "--listen", path: LISTEN, value: self.listen.as_deref() },
+            Flag { name: "--agent-listen", path: AGENT_LISTEN, value: self.agent_listen.as_deref() },
+            Flag { name: "--data", path: DATA, value: self.data.as_deref() },
+            Flag { name: "--interval", path: INTERVAL, value: self.interval.as_deref() },
+            Flag { name: "--log-format", path: LOG_FORMAT, value: self.log_format.as_deref() },
+        ]
     }
 }
 
-/// Watches until SIGTERM or SIGINT.
-///
-/// # Errors
-/// What kept it from starting, or history that could not be kept at the end.
-pub fn run(settings: Settings) -> Result<(), Problem> {
-    let store: Arc<dyn HistoryStore> = match &settings.data {
-        Some(file) => Arc::new(
-            SqliteHistory::open(file, HistoryOptions::default())
-                .map_err(|error| Problem::new("the history cannot be kept").because(&error))?,
-        ),
-        None => Arc::new(MemoryHistory::new(HistoryRetention::default())),
-    };
-    let fleet = Fleet::open(settings.options, Arc::clone(&store))
-        .map_err(|error| Problem::new("the monitor cannot start").because(&error))?;
-    let is_open = settings.listen.ip().is_loopback();
-    let lifesigns = Lifesigns::builder("lifesigns-monitor")
-        .identity(build_identity!())
-        .fleet(fleet.status(is_open))
-        .start()
-        .map_err(|error| Problem::new("the monitor cannot start").because(&error))?;
-    let access = AccessOptions { is_open_to_this_machine: is_open, user_header: None };
-    let router = fleet
-        .router(&lifesigns, ServeOptions { title: settings.title, access })
-        .map_err(|error| Problem::new("the monitor cannot start").because(&error))?;
-    let (stop_watching, stopped) = oneshot::channel();
-    let watcher = {
-        let fleet = fleet.clone();
+/// A monitor at work.
+pub struct Monitor {
+    asking: Part,
+    answering: Part,
+    store: Arc<dyn HistoryStore>,
+}
+
+impl Monitor {
+    /// Listens and begins to watch.
+    ///
+    /// # Errors
+    /// When it cannot listen, or the system gives no thread.
+    pub fn start(watching: Watching) -> Result<Monitor, Problem> {
+        let Watching { fleet, store, lifesigns, router, listen, agent_listen, is_closed } = watching;
+        let listener = bind(listen, "--listen, LIFESIGNS_MONITOR_LISTEN or `listen` of `[monitor]`")?;
+        let agents = agent_listen
+            .map(|address| bind(address, "--agent-listen or `agent_listen` of `[monitor]`"))
+            .transpose()?;
+        announce("monitor listening on http://", &listener);
+        if let Some(agents) = &agents {
+            announce("agent checks listening on ", agents);
+        }
+        if is_closed {
+            printer::note(
+                "strangers see what is public on these pages, and nobody is let in to see the rest: \
+                 `lifesigns token new --scope fleet:read` makes a token and the lines that let it in",
+            );
+        }
+        let asking = {
+            let fleet = fleet.clone();
+            Part::start("lifesigns-polls", async move |stop| {
+                fleet.watch(stop).await;
+                Ok(())
+            })?
+        };
+        let answering = Part::start("lifesigns-pages", async move |stop| {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            if let Some(agents) = agents {
+                tokio::spawn(serve_agent(tokio::net::TcpListener::from_std(agents)?, fleet));
+            }
+            serve(listener, router, lifesigns, stop).await;
+            Ok(())
+        })?;
+        Ok(Monitor { asking, answering, store })
+    }
+
+    /// Waits until a part of it ends by itself, which none should.
+    pub async fn broken(&mut self) {
+        tokio::select! {
+            _ = &mut self.asking.over => {}
+            _ = &mut self.answering.over => {}
+        }
+    }
+
+    /// Lets what is in progress end, and keeps the last readings.
+    ///
+    /// # Errors
+    /// When a part of it had ended before, or readings could not be kept.
+    pub fn end(self) -> Result<(), Problem> {
+        let answered = self.answering.end();
+        let asked = self.asking.end();
+        self.store.flush(LAST_READINGS).map_err(|error| {
+            Problem::new("the last readings could not be kept")
+                .because(&error)
+                .hint("readings already kept are not harmed")
+        })?;
+        answered.and(asked)
+    }
+}
+
+/// Work on a thread of its own.
+struct Part {
+    name: &'static str,
+    stop: oneshot::Sender<()>,
+    /// Done, with an error, when the thread has ended.
+    over: oneshot::Receiver<()>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Part {
+    fn start<W>(name: &'static str, work: W) -> Result<Part, Problem>
+    where
+        W: AsyncFnOnce(oneshot::Receiver<()>) -> io::Result<()> + Send + 'static,
+    {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Problem::new("the system gave no event loop").because(&error))?;
-        thread::Builder::new()
-            .name("lifesigns-polls".to_owned())
-            .spawn(move || runtime.block_on(fleet.watch(stopped)))
-            .map_err(|error| Problem::new("the system gave no thread").because(&error))?
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new("the system gave no event loop").because(&error))?;
-    let served = runtime.block_on(async {
-        let stop =
-            stop_signal().map_err(|error| Problem::new("signals cannot be waited for").because(&error))?;
-        let listener = bind(settings.listen, "--listen").await?;
-        announce("monitor", &listener);
-        if let Some(address) = settings.agent_listen {
-            let listener = bind(address, "--agent-listen").await?;
-            announce("agent checks", &listener);
-            tokio::spawn(serve_agent(listener, fleet.clone()));
-        }
-        serve(listener, router, lifesigns.clone(), stop).await;
-        Ok(())
-    });
-    // It is gone if it has ended by itself.
-    let _ = stop_watching.send(());
-    if watcher.join().is_err() {
-        tracing::error!("the thread that polls ended before its time");
+        let (stop, stopped) = oneshot::channel();
+        let (working, over) = oneshot::channel::<()>();
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let _working = working;
+                runtime.block_on(work(stopped))
+            })
+            .map_err(|error| Problem::new("the system gave no thread").because(&error))?;
+        Ok(Part { name, stop, over, thread })
     }
-    served?;
-    store.flush(LAST_READINGS).map_err(|error| {
-        Problem::new("the last readings could not be kept")
-            .because(&error)
-            .hint("readings already kept are not harmed")
-    })
+
+    fn end(self) -> Result<(), Problem> {
+        // It is gone if the part has ended by itself.
+        let was_there = self.stop.send(()).is_ok();
+        let broken = || Problem::new(format!("the thread {} ended before its time", self.name));
+        match self.thread.join() {
+            Ok(Ok(())) if was_there => Ok(()),
+            Ok(Err(error)) => Err(broken().because(&error)),
+            // What made it panic has been told where that was.
+            Ok(Ok(())) | Err(_) => Err(broken()),
+        }
+    }
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Problem> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn bind(address: SocketAddr, keys: &str) -> Result<TcpListener, Problem> {
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| {
         let problem = Problem::new(format!("the monitor cannot listen on {address}")).because(&error);
         match error.kind() {
             io::ErrorKind::AddrInUse => problem.hint(format!(
-                "another process has this address (`ss -ltnp` shows which); end it, or choose another with {flag}"
+                "another process has this address (`ss -ltnp` shows which); end it, or choose another with {keys}"
             )),
             _ => problem,
         }
     })
 }
 
+/// Says where it can be reached. That nobody reads it is no reason not to serve.
 fn announce(what: &str, listener: &TcpListener) {
     let Ok(address) = listener.local_addr() else { return };
-    let scheme = if what == "monitor" { "http://" } else { "" };
-    if let Err(error) = printer::result(&format!("{what} listening on {scheme}{address}")) {
+    if let Err(error) = printer::result(&format!("{what}{address}")) {
         tracing::warn!(%error, "standard output cannot be written");
     }
 }

@@ -1,4 +1,5 @@
-//! `lifesigns gateway` and `lifesigns run`: from settings to a process that serves until it is told to stop.
+//! `lifesigns gateway`, `lifesigns monitor` and `lifesigns run`: from settings to a process that serves until it is told to
+//! stop.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,9 +14,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::config::built::{self, Built};
+use crate::config::built::{self, Built, Serving};
 use crate::config::validated::Settings;
 use crate::logging;
+use crate::monitor::Monitor;
 use crate::printer::{self, Problem};
 use crate::upstream_status;
 
@@ -25,25 +27,81 @@ const LAST_FIGURES: Duration = Duration::from_secs(10);
 /// How long the last push to a collector may take after that.
 const LAST_PUSH: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM or SIGINT, and then drains. A second signal ends the process at once.
+/// Serves and watches until SIGTERM or SIGINT, and then drains. A second signal ends the process at once.
 ///
 /// # Errors
 /// What kept the process from starting, or figures that could not be kept at the end.
 pub fn run(mut settings: Settings) -> Result<(), Problem> {
     let otlp = settings.otlp.take();
-    let Built { lifesigns, gatekeeper, gateway, grpc, status_urls } = built::build(settings)?;
-    let gateway = Gateway::bind(gateway, lifesigns.clone()).map_err(|error| not_bound(&error, "listen"))?;
-    let exporter = otlp.map(|options| exporter(lifesigns.clone(), options)).transpose()?;
+    let Built { gatekeeper, gateway, monitor } = built::build(settings)?;
+    let gateway = gateway.map(Bound::new).transpose()?;
+    let pushed = gateway.as_ref().map(|gateway| &gateway.lifesigns);
+    let pushed = pushed.or(monitor.as_ref().map(|monitor| &monitor.lifesigns)).cloned();
+    let exporter = otlp.zip(pushed).map(|(options, lifesigns)| exporter(lifesigns, options)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Problem::new("the system gave no event loop").because(&error))?;
-    runtime.block_on(async {
+    let figures = gateway.as_ref().map(|gateway| gateway.lifesigns.clone());
+    let mut monitor = monitor.map(Monitor::start).transpose()?;
+    let served = runtime.block_on(async {
         let stop =
             stop_signal().map_err(|error| Problem::new("signals cannot be waited for").because(&error))?;
         if let Some(gatekeeper) = gatekeeper {
             tokio::spawn(gatekeeper.keep_keys());
         }
+        let stop = async {
+            match &mut monitor {
+                Some(monitor) => tokio::select! {
+                    _ = stop => {}
+                    () = monitor.broken() => {}
+                },
+                // The sender is there until it has sent.
+                None => drop(stop.await),
+            }
+        };
+        match gateway {
+            Some(gateway) => gateway.serve(stop).await,
+            None => {
+                stop.await;
+                Ok(())
+            }
+        }
+    });
+    // It watches as long as requests are in progress.
+    let watched = monitor.map_or(Ok(()), Monitor::end);
+    let kept = figures.map_or(Ok(()), |lifesigns| lifesigns.shutdown(LAST_FIGURES));
+    if let Some(exporter) = exporter {
+        // What cannot be pushed is said in the log.
+        exporter.shutdown(LAST_PUSH);
+    }
+    served?;
+    watched?;
+    kept.map_err(|error| {
+        Problem::new("the last figures could not be kept")
+            .because(&error)
+            .hint("figures already kept are not harmed")
+    })
+}
+
+/// A gateway that has its addresses.
+struct Bound {
+    lifesigns: Lifesigns,
+    gateway: Gateway,
+    grpc: Option<SocketAddr>,
+    status_urls: Vec<(String, Upstream)>,
+}
+
+impl Bound {
+    fn new(serving: Serving) -> Result<Bound, Problem> {
+        let Serving { lifesigns, config, grpc, status_urls } = serving;
+        let gateway =
+            Gateway::bind(config, lifesigns.clone()).map_err(|error| not_bound(&error, "listen"))?;
+        Ok(Bound { lifesigns, gateway, grpc, status_urls })
+    }
+
+    async fn serve(self, stop: impl Future + Send) -> Result<(), Problem> {
+        let Bound { lifesigns, gateway, grpc, status_urls } = self;
         for (api, url) in with_apis(lifesigns.apis(), status_urls) {
             tokio::spawn(upstream_status::report(api, url));
         }
@@ -59,17 +117,7 @@ pub fn run(mut settings: Settings) -> Result<(), Problem> {
             grpc.end().await;
         }
         served.map_err(|error| Problem::new("the gateway cannot serve").because(&error))
-    })?;
-    let kept = lifesigns.shutdown(LAST_FIGURES);
-    if let Some(exporter) = exporter {
-        // What cannot be pushed is said in the log.
-        exporter.shutdown(LAST_PUSH);
     }
-    kept.map_err(|error| {
-        Problem::new("the last figures could not be kept")
-            .because(&error)
-            .hint("figures already kept are not harmed")
-    })
 }
 
 /// Each address with the API that tells of itself there. The APIs, of which there may be thousands, are gone through
@@ -135,7 +183,7 @@ fn announce(gateway: &Gateway, grpc: Option<&Grpc>) {
 }
 
 /// Resolves at the first signal; the second ends the process.
-pub fn stop_signal() -> io::Result<oneshot::Receiver<()>> {
+fn stop_signal() -> io::Result<oneshot::Receiver<()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = oneshot::channel();

@@ -1,61 +1,100 @@
 //! The third step: what a configuration asks for, opened and ready to serve.
 
+mod monitor;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use lifesigns::{ApiOptions, Authority, Identity, Lifesigns, ProcessSource};
+use lifesigns::{ApiOptions, Authority, Builder, Identity, Lifesigns, ProcessSource, Token};
 use lifesigns_access::Gatekeeper;
 use lifesigns_gateway::{Config, Drain, Route, Timeouts, Upstream};
 use lifesigns_model::store::{RollupStore, StoreError};
 use lifesigns_store::memory::MemoryStore;
 use lifesigns_store::sqlite::{Options, SqliteStore};
 
-use super::validated::{Api, DependencyCheck, Others, Process, Settings, Store};
+pub use self::monitor::Watching;
+use super::validated::{Access, Api, DependencyCheck, Others, Process, Settings, Store};
 use crate::printer::Problem;
 
 /// A process that is ready to serve.
 pub struct Built {
-    /// Recorder, judge and resources; still starting.
-    pub lifesigns: Lifesigns,
     /// Who knows apps and issuers, and has to keep keys; there where there are any.
     pub gatekeeper: Option<Arc<Gatekeeper>>,
-    /// How the gateway is to run.
-    pub gateway: Config,
+    /// What stands in front of APIs, if there is one.
+    pub gateway: Option<Serving>,
+    /// What watches services, if there are any.
+    pub monitor: Option<Watching>,
+}
+
+/// A gateway that is ready to serve.
+pub struct Serving {
+    /// Recorder, judge and resources; still starting.
+    pub lifesigns: Lifesigns,
+    /// How it is to run.
+    pub config: Config,
     /// Where `grpc.health.v1` is served, if anywhere.
     pub grpc: Option<SocketAddr>,
     /// APIs whose own `/status` tells of their process: name and address.
     pub status_urls: Vec<(String, Upstream)>,
 }
 
-/// Opens the store and starts to collect.
+/// Who is let in: the same at the gateway and at the monitor.
+struct LetIn {
+    failed_attempts_per_minute: u32,
+    tokens: Vec<Token>,
+    gatekeeper: Option<Arc<Gatekeeper>>,
+}
+
+impl LetIn {
+    fn new(access: &mut Access) -> Result<LetIn, Problem> {
+        Ok(LetIn {
+            failed_attempts_per_minute: access.failed_attempts_per_minute,
+            tokens: std::mem::take(&mut access.tokens),
+            gatekeeper: access.others.take().map(gatekeeper).transpose()?,
+        })
+    }
+}
+
+/// Opens what is kept and starts to collect.
 ///
 /// # Errors
-/// When the store cannot be opened or the system gives no thread.
-pub fn build(settings: Settings) -> Result<Built, Problem> {
-    let store = open(&settings.store)?;
+/// When a store cannot be opened or the system gives no thread.
+pub fn build(mut settings: Settings) -> Result<Built, Problem> {
+    let let_in = LetIn::new(&mut settings.access)?;
+    let watched = settings.monitor.take();
+    let watched = watched.map(|monitor| monitor::build(monitor, &mut settings, &let_in)).transpose()?;
+    let gateway = if settings.apis.is_empty() { None } else { Some(serving(settings, &let_in)?) };
+    Ok(Built { gatekeeper: let_in.gatekeeper, gateway, monitor: watched })
+}
+
+/// What everything in a process has in common: who it is, and whom it lets in.
+fn builder(name: &str, settings: &Settings, let_in: &LetIn) -> Builder {
     let own_identity = Identity { environment: settings.environment.clone(), ..lifesigns::build_identity!() };
-    let mut builder = Lifesigns::builder(&settings.name)
-        .starting()
-        .store(store)
+    let mut builder = Lifesigns::builder(name)
         .identity(own_identity)
-        .settings(settings.resources)
+        .settings(settings.resources.clone())
         .thresholds(settings.thresholds)
-        .max_series(settings.limits.series);
+        .max_series(settings.limits.series)
+        .failed_attempts_per_minute(let_in.failed_attempts_per_minute);
     if let Some(instance) = &settings.instance {
         builder = builder.instance(instance);
     }
     if let Some(organization) = &settings.organization {
         builder = builder.organization(organization);
     }
-    builder = builder.failed_attempts_per_minute(settings.access.failed_attempts_per_minute);
-    for token in settings.access.tokens {
-        builder = builder.token(token);
+    for token in &let_in.tokens {
+        builder = builder.token(token.clone());
     }
-    let gatekeeper = settings.access.others.map(gatekeeper).transpose()?;
-    if let Some(gatekeeper) = &gatekeeper {
+    if let Some(gatekeeper) = &let_in.gatekeeper {
         builder = builder.authority(Arc::clone(gatekeeper) as Arc<dyn Authority>);
     }
+    builder
+}
+
+fn serving(settings: Settings, let_in: &LetIn) -> Result<Serving, Problem> {
+    let store = open(&settings.store)?;
+    let mut builder = builder(&settings.name, &settings, let_in).starting().store(store);
     let mut routes = Vec::with_capacity(settings.apis.len());
     let mut status_urls = Vec::new();
     for api in settings.apis {
@@ -106,7 +145,7 @@ pub fn build(settings: Settings) -> Result<Built, Problem> {
         delay: written.drain_delay,
         patience: written.drain_timeout,
     };
-    Ok(Built { lifesigns, gatekeeper, gateway, grpc: written.grpc_listen, status_urls })
+    Ok(Serving { lifesigns, config: gateway, grpc: written.grpc_listen, status_urls })
 }
 
 fn gatekeeper(others: Others) -> Result<Arc<Gatekeeper>, Problem> {

@@ -44,7 +44,8 @@ impl Treatment {
             "headers" => Treatment::Header,
             "environment" => Treatment::Variable,
             "password_file" | "bearer_token_file" | "hash_file" | "secret_hash_file"
-            | "signing_keys_file" | "headers_file" => Treatment::NameOfFile,
+            | "signing_keys_file" | "headers_file" | "url_file" | "token_file" | "secret_file"
+            | "routing_key_file" | "authorization_file" => Treatment::NameOfFile,
             _ if key.ends_with("_env") => Treatment::NameOfVariable,
             _ => Treatment::Plain,
         }
@@ -97,6 +98,7 @@ fn in_plain_text(text: &str) -> Vec<Range<usize>> {
     let mut hidden: Vec<Range<usize>> = Vec::new();
     hidden.extend(credentials(text));
     hidden.extend(parameters(text));
+    hidden.extend(hook(text));
     hidden.extend(after_telling_word(text));
     hidden.sort_unstable_by_key(|range| range.start);
     let mut apart: Vec<Range<usize>> = Vec::with_capacity(hidden.len());
@@ -135,6 +137,15 @@ fn parameters(text: &str) -> Option<Range<usize>> {
     let authority = text.find("://")?;
     let query = authority + text[authority..].find('?')? + 1;
     Some(text[query..].find('=').map_or(query, |at| query + at + 1)..text.len())
+}
+
+/// The path of an incoming webhook: whoever knows it can post there.
+fn hook(text: &str) -> Option<Range<usize>> {
+    let host = text.find("://")? + 3;
+    let path = host + text[host..].find('/')? + 1;
+    let (host, path_text) = (&text[host..path], &text[path..]);
+    let is_hook = ["hook", "services/"].iter().any(|word| path_text.contains(word)) || host.contains("hook");
+    is_hook.then_some(path..text.len())
 }
 
 /// Words that tell what follows: behind a colon, an equals sign or, for the first two, a space.

@@ -37,7 +37,7 @@ const API: Step = Step { key: "api", list: true };
 pub const TOKEN_SCOPES: [&str; 3] = ["analytics:read", "health:details", "metrics:read"];
 
 /// Every variable, in the order in which they are documented.
-pub const VARIABLES: [Variable; 21] = [
+pub const VARIABLES: [Variable; 26] = [
     Variable { name: "LIFESIGNS_NAME", target: Target::Key(&[key("name")]), about: "`name`" },
     Variable {
         name: "LIFESIGNS_ORGANIZATION",
@@ -114,6 +114,31 @@ pub const VARIABLES: [Variable; 21] = [
         name: "LIFESIGNS_TOKEN_HASH",
         target: Target::Token,
         about: "one more token, named `environment`, with the scopes `analytics:read`, `health:details` and `metrics:read`; the value is what `hash` of `[[token]]` takes",
+    },
+    Variable {
+        name: "LIFESIGNS_MONITOR_LISTEN",
+        target: Target::Key(&[key("monitor"), key("listen")]),
+        about: "`monitor.listen`",
+    },
+    Variable {
+        name: "LIFESIGNS_MONITOR_AGENT_LISTEN",
+        target: Target::Key(&[key("monitor"), key("agent_listen")]),
+        about: "`monitor.agent_listen`",
+    },
+    Variable {
+        name: "LIFESIGNS_MONITOR_DATA",
+        target: Target::Key(&[key("monitor"), key("data")]),
+        about: "`monitor.data`",
+    },
+    Variable {
+        name: "LIFESIGNS_MONITOR_LINK",
+        target: Target::Key(&[key("monitor"), key("link")]),
+        about: "`monitor.link`",
+    },
+    Variable {
+        name: "LIFESIGNS_MONITOR_INTERVAL",
+        target: Target::Key(&[key("monitor"), key("interval_seconds")]),
+        about: "`monitor.interval_seconds`",
     },
     Variable {
         name: "LIFESIGNS_OTLP_ENDPOINT",

@@ -8,9 +8,10 @@ use super::reference::{Key, Section, sections};
 const HEAD: &str = "\
 # Configuration
 
-`lifesigns run --config lifesigns.toml` runs what a file asks for; `lifesigns gateway` is the same thing with flags,
-for one API. `lifesigns config check FILE` tells every fault in a file, with its line and how to mend it, and runs
-nothing.
+`lifesigns run --config lifesigns.toml` runs what a file asks for: a gateway where there is an `[[api]]`, a monitor where
+there is a `[[service]]`, or both in one process. `lifesigns gateway` is the same thing with flags, for one API;
+`lifesigns monitor` runs the monitor of a file alone, or one with flags. `lifesigns config check FILE` tells every fault
+in a file, with its line and how to mend it, and runs nothing.
 
 Flags stand over environment variables, those over the file, and the file over the defaults. An empty variable counts
 as not set. A file that is named in the configuration file is relative to it; one that is named by a flag or a variable
@@ -19,16 +20,20 @@ is relative to the working directory. Secrets come from the environment or a fil
 
 This page is printed by `lifesigns config reference`.
 
-## An example
+## Examples
+
+A gateway:
 
 ```toml
 ";
 
-const EXAMPLE: &str = include_str!("../../../../examples/lifesigns.toml");
+const GATEWAY: &str = include_str!("../../../../examples/lifesigns.toml");
+
+const MONITOR: &str = include_str!("../../../../examples/monitor.toml");
 
 /// The page, as Markdown.
 pub fn markdown() -> String {
-    let mut page = format!("{HEAD}{EXAMPLE}```\n");
+    let mut page = format!("{HEAD}{GATEWAY}```\n\nA monitor:\n\n```toml\n{MONITOR}```\n");
     for section in sections() {
         self::section(&mut page, section);
     }

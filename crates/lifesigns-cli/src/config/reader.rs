@@ -33,7 +33,12 @@ impl<'a> Reader<'a> {
     /// A whole number within the range of its key.
     pub fn integer(&mut self, name: &'static str, faults: &mut Vec<Fault>) -> Option<At<u64>> {
         let (key, found) = self.take(name)?;
-        let Value::Integer(number) = found.value else { return wrong_kind(key, found, faults) };
+        let number = match &found.value {
+            Value::Integer(number) => *number,
+            // Flags and variables are text, whatever it says.
+            Value::Text(text) if !matches!(found.place, Place::File(_)) => text.trim().parse().ok(),
+            _ => return wrong_kind(key, found, faults),
+        };
         let Kind::Integer { minimum, maximum } = key.kind else {
             unreachable!("{} is read as a whole number and documented as another kind", key.name)
         };

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod checks;
+pub mod monitor;
 pub mod push;
 mod resources;
 
@@ -222,6 +223,10 @@ pub const TOP: Section = Section {
         tables("issuer", &access::ISSUER),
         tables("api", &API),
         tables("check", &checks::CHECK),
+        table("monitor", &monitor::MONITOR),
+        tables("service", &monitor::SERVICE),
+        tables("alert", &monitor::ALERT),
+        tables("maintenance", &monitor::MAINTENANCE),
     ],
 };
 

@@ -4,6 +4,7 @@ mod access;
 mod checks;
 mod files;
 mod labels;
+mod monitor;
 mod push;
 mod secrets;
 
@@ -53,7 +54,7 @@ const ONE_API: &str = "[[api]]\nupstream = \"http://127.0.0.1:3000\"\n";
 
 fn read_in(text: &str, surroundings: &Pretended) -> Result<Settings, Faults> {
     let source = Source::new("lifesigns.toml", text);
-    from_text(source, Path::new("/etc/lifesigns"), surroundings)
+    from_text(source, Path::new("/etc/lifesigns"), &[], surroundings)
 }
 
 fn read(text: &str) -> Result<Settings, Faults> {
@@ -338,10 +339,19 @@ fn objectives_that_make_no_sense_are_told() {
 }
 
 /// Those have tests of their own.
-fn is_of_checks_or_groups(header: &str) -> bool {
-    ["[[check]]", "[check.", "[[api.route_group]]", "[api.route_group."]
-        .iter()
-        .any(|start| header.starts_with(start))
+fn is_tested_elsewhere(header: &str) -> bool {
+    let starts = [
+        "[[check]]",
+        "[check.",
+        "[[api.route_group]]",
+        "[api.route_group.",
+        "[monitor]",
+        "[[service]]",
+        "[[alert]]",
+        "[alert.",
+        "[[maintenance]]",
+    ];
+    starts.iter().any(|start| header.starts_with(start))
 }
 
 #[test]
@@ -352,7 +362,7 @@ fn documented_defaults_are_the_defaults() {
             "[resources.RESOURCE]" => "[resources.readyz]",
             // There are none unless something is written that has no default.
             "[[token]]" | "[[app]]" | "[[issuer]]" | "[objective]" | "[api.objective]" => continue,
-            header if is_of_checks_or_groups(header) => continue,
+            header if is_tested_elsewhere(header) => continue,
             header => header,
         };
         let _ = writeln!(text, "{header}");
@@ -381,7 +391,7 @@ fn every_documented_example_is_right() {
             let line = format!("{} = {example}", key.name);
             let hash = "hash = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"";
             let text = match (section.header, key.kind) {
-                (header, _) if is_of_checks_or_groups(header) => continue,
+                (header, _) if is_tested_elsewhere(header) => continue,
                 ("", _) => format!("{line}\n{ONE_API}"),
                 ("[[api]]", _) if key.name == "upstream" => format!("[[api]]\n{line}"),
                 ("[[api]]" | "[api.identity]" | "[api.process]" | "[api.verdict]", _) => {

@@ -3,7 +3,9 @@
 mod access;
 mod api;
 mod check;
+mod monitor;
 mod objective;
+mod option;
 mod otlp;
 mod resources;
 mod values;
@@ -23,6 +25,7 @@ use lifesigns_model::verdict::Thresholds;
 
 pub use self::access::{Access, Others};
 pub use self::check::DependencyCheck;
+pub use self::monitor::Monitor;
 use super::fault::{Fault, Place};
 use super::tree::At;
 use super::wire;
@@ -55,10 +58,12 @@ pub struct Settings {
     pub otlp: Option<lifesigns_otlp::Options>,
     /// Who may see protected resources.
     pub access: Access,
-    /// The APIs, in the order of the file; at least one.
+    /// The APIs, in the order of the file; at least one where there is no monitor.
     pub apis: Vec<Api>,
     /// What they depend on.
     pub checks: Vec<DependencyCheck>,
+    /// What is watched and who is told of it; `None` where there is nothing to watch.
+    pub monitor: Option<Monitor>,
 }
 
 /// Where the gateway listens and how long it waits.
@@ -274,6 +279,7 @@ pub fn validate(
     let objective = objective::objective(None, "[objective]", &document.objective, &mut checks);
     let apis = api::apis(document, thresholds, objective, &resources, &mut checks);
     let dependencies = check::checks(document, &mut checks);
+    let monitor = monitor::monitor(document, gateway.as_ref(), &access, &mut checks);
     let settings = Settings {
         name: document.name.as_ref().map_or(DEFAULT_NAME, |name| &name.value).to_owned(),
         organization: text(document.organization.as_ref()),
@@ -298,6 +304,7 @@ pub fn validate(
         access,
         apis,
         checks: dependencies,
+        monitor,
     };
     faults.is_empty().then_some(settings)
 }

@@ -2,6 +2,7 @@
 
 mod access;
 pub mod check;
+pub mod monitor;
 mod push;
 
 use jiff::Timestamp;
@@ -40,6 +41,10 @@ pub struct Document {
     pub issuers: Vec<Issuer>,
     pub apis: Vec<Api>,
     pub checks: Vec<check::Check>,
+    pub monitor: monitor::Monitor,
+    pub services: Vec<monitor::Service>,
+    pub alerts: Vec<monitor::Alert>,
+    pub maintenances: Vec<monitor::Maintenance>,
 }
 
 /// `[gateway]`
@@ -209,6 +214,14 @@ pub fn read(root: &At<Table>, faults: &mut Vec<Fault>) -> Document {
         issuers: top.tables("issuer", faults).into_iter().map(|r| access::issuer(r, faults)).collect(),
         apis: top.tables("api", faults).into_iter().map(|reader| api(reader, faults)).collect(),
         checks: top.tables("check", faults).into_iter().map(|reader| check::check(reader, faults)).collect(),
+        monitor: top.table("monitor", faults).map(|r| monitor::monitor(r, faults)).unwrap_or_default(),
+        services: top.tables("service", faults).into_iter().map(|r| monitor::service(r, faults)).collect(),
+        alerts: top.tables("alert", faults).into_iter().map(|r| monitor::alert(r, faults)).collect(),
+        maintenances: top
+            .tables("maintenance", faults)
+            .into_iter()
+            .map(|r| monitor::maintenance(r, faults))
+            .collect(),
     };
     top.finish(faults);
     document.whole = faults.len() == before;

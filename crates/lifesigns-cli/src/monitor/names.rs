@@ -57,7 +57,7 @@ pub fn unique(name: String, is_taken: impl Fn(&str) -> bool) -> String {
         return name;
     }
     let beginning: String = name.chars().take(LONGEST - 6).collect();
-    (2u32..).map(|number| format!("{beginning}-{number}")).find(|name| !is_taken(name)).unwrap_or(name)
+    (2..=u32::MAX).map(|number| format!("{beginning}-{number}")).find(|name| !is_taken(name)).unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -24,10 +24,10 @@ pub(super) fn apis(
     resources: &ResourceSettings,
     checks: &mut Checks<'_>,
 ) -> Vec<Api> {
-    if document.apis.is_empty() && document.whole {
+    if document.apis.is_empty() && document.services.is_empty() && document.whole {
         checks.fault(
-            Fault::new(&Place::Nowhere, "there is no API to stand in front of").hint(
-                "give its address with --upstream, with LIFESIGNS_UPSTREAM, or as `upstream` of an `[[api]]` in the file",
+            Fault::new(&Place::Nowhere, "there is no API to stand in front of, and no service to watch").hint(
+                "give an API's address with --upstream, with LIFESIGNS_UPSTREAM, or as `upstream` of an `[[api]]` in the file, or a service's as `url` of a `[[service]]`",
             ),
         );
     }

@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use lifesigns_checks::{Secret, http};
 use lifesigns_model::dialect::Dialect;
 
-use super::probe::{Made, Written, needed, secret};
+use super::probe::{Made, secret};
 use crate::config::fault::{Fault, Place};
 use crate::config::tree::At;
+use crate::config::validated::option::{Written, needed};
 use crate::config::validated::{Checks, text, values};
 use crate::config::wire::check as wire;
 

@@ -1,6 +1,5 @@
 //! What a check looks at, for each kind: from what was written to the options of the ready-made check.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lifesigns_checks::{
@@ -11,6 +10,7 @@ use lifesigns_checks::{
 use super::http;
 use crate::config::fault::{Fault, Place};
 use crate::config::tree::At;
+use crate::config::validated::option::{self, Told, Written, needed, needed_path};
 use crate::config::validated::{Checks, text, values};
 use crate::config::wire::check::{self as wire, Probe, Service};
 
@@ -105,36 +105,6 @@ pub(super) fn check(name: &str, place: &Place, probe: &Probe, weigh: &mut Checks
             weigh.fault(places.fault(&bad, place));
             None
         }
-    }
-}
-
-/// Under which key and where each option of a check was written, for what the check itself finds wrong with it.
-#[derive(Default)]
-pub(super) struct Written(Vec<(&'static str, &'static str, Place)>);
-
-impl Written {
-    /// An option whose key is called as it is.
-    pub(super) fn at<T>(&mut self, option: &'static str, written: Option<&At<T>>) {
-        self.under(option, option, written);
-    }
-
-    /// An option whose key is called otherwise, mostly for its unit.
-    pub(super) fn under<T>(&mut self, option: &'static str, key: &'static str, written: Option<&At<T>>) {
-        self.0.extend(written.map(|at| (option, key, at.place.clone())));
-    }
-
-    /// The fault in the words of the file. Where only the other of two options that contradict each other was
-    /// written, it is there; where none was, it is at the table.
-    fn fault(&self, bad: &BadOption, table: &Place) -> Fault {
-        let mut message = bad.to_string();
-        let named = |option: &str| message.contains(&format!("`{option}`"));
-        let of_option = self.0.iter().find(|(option, ..)| *option == bad.option);
-        let place = of_option.or_else(|| self.0.iter().find(|(option, ..)| named(option)));
-        let place = place.map_or(table, |(.., place)| place).clone();
-        for (option, key, _) in self.0.iter().filter(|(option, key, _)| option != key) {
-            message = message.replace(&format!("`{option}`"), &format!("`{key}`"));
-        }
-        Fault::new(&place, message)
     }
 }
 
@@ -257,27 +227,8 @@ fn command_check(
     places.at("warn_codes", written.warn_codes.iter().flatten().next());
     let mut options = command::Options::new(needed_path("program", written.program.as_ref(), place, weigh)?);
     options.arguments = written.arguments.iter().flatten().map(|at| at.value.clone()).collect();
-    for variable in written.environment.iter().flatten() {
-        let (name, value) = match variable.value.split_once('=') {
-            Some(("", _)) => {
-                weigh.fault(
-                    Fault::new(&variable.place, "`environment` has a value without a name")
-                        .hint("write \"NAME=value\", or \"NAME\" alone to hand on what this process has"),
-                );
-                return None;
-            }
-            Some((name, value)) => (name.to_owned(), value.to_owned()),
-            None => match weigh.surroundings.variable(&variable.value) {
-                Some(value) => (variable.value.clone(), value),
-                None => {
-                    let message = format!("`environment`: the variable {} is not set", variable.value);
-                    weigh.fault(Fault::new(&variable.place, message));
-                    return None;
-                }
-            },
-        };
-        options.environment.push((name, Secret::new(value)));
-    }
+    let environment = option::environment(written.environment.as_deref(), weigh)?;
+    options.environment = environment.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
     if let Some(folder) = &written.folder {
         options.folder = weigh.path(folder);
     }
@@ -294,63 +245,15 @@ fn command_check(
     Some(command::check(name, options))
 }
 
-/// There is a fault, and it is among the others already.
-pub(super) struct Told;
-
 /// A secret from the environment or a file, if there is one.
 ///
 /// # Errors
 /// There is a fault, and it has been told.
 pub(super) fn secret(
-    [env_key, file_key]: [&str; 2],
+    keys: [&str; 2],
     variable: Option<&At<String>>,
     file: Option<&At<String>>,
     weigh: &mut Checks<'_>,
 ) -> Result<Option<Secret>, Told> {
-    match (variable, file) {
-        (None, None) => Ok(None),
-        (Some(variable), None) => {
-            let value = weigh.surroundings.variable(&variable.value);
-            if value.is_none() {
-                weigh.fault(Fault::new(
-                    &variable.place,
-                    format!("`{env_key}`: the environment variable {} is not set", variable.value),
-                ));
-            }
-            value.map(|value| Some(Secret::new(value))).ok_or(Told)
-        }
-        // An editor's line end is no part of a secret.
-        (None, Some(file)) => {
-            let text = weigh.read(file_key, file).ok_or(Told)?;
-            Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
-        }
-        (Some(_), Some(file)) => {
-            weigh.fault(
-                Fault::new(&file.place, format!("`{env_key}` and `{file_key}` say the same"))
-                    .hint("keep one of them"),
-            );
-            Err(Told)
-        }
-    }
-}
-
-pub(super) fn needed<'w, T>(
-    key: &str,
-    written: Option<&'w At<T>>,
-    place: &Place,
-    weigh: &mut Checks<'_>,
-) -> Option<&'w At<T>> {
-    if written.is_none() {
-        weigh.fault(Fault::new(place, format!("`{key}` is missing")));
-    }
-    written
-}
-
-fn needed_path(
-    key: &str,
-    written: Option<&At<String>>,
-    place: &Place,
-    weigh: &mut Checks<'_>,
-) -> Option<PathBuf> {
-    needed(key, written, place, weigh).map(|path| weigh.path(path))
+    Ok(option::secret(keys, variable, file, weigh)?.map(Secret::new))
 }

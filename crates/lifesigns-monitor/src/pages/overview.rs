@@ -187,7 +187,7 @@ pub(super) fn search(shown: &Shown, wanted: &Wanted) -> String {
     );
     if shown.environments.len() > 1 || !wanted.environment.is_empty() {
         form.push_str(
-            "<label><span>Environment</span><select name=\"environment\"><option value=\"\">all</option>",
+            "<label><span>Environment</span><select name=\"environment\"><option value=\"\">all environments</option>",
         );
         let known = shown.environments.keys().filter(|name| !name.is_empty());
         for name in known {
@@ -196,7 +196,7 @@ pub(super) fn search(shown: &Shown, wanted: &Wanted) -> String {
         }
         form.push_str("</select></label>");
     }
-    form.push_str("<label><span>Light</span><select name=\"light\"><option value=\"\">all</option>");
+    form.push_str("<label><span>Light</span><select name=\"light\"><option value=\"\">all lights</option>");
     for (_, light) in shown.counts.parts() {
         let name = word(light);
         let selected = if name == wanted.light { " selected" } else { "" };
@@ -302,7 +302,7 @@ fn banner(page: &mut String, incident: &Incident, now: i64) {
     let shared = incident.shared();
     if !shared.is_empty() {
         let shared: Vec<String> = shared.iter().map(|one| format!("<b>{}</b>", Clipped(one, 100))).collect();
-        let _ = write!(page, "All share {}.", shared.join(", "));
+        let _ = write!(page, "In common: {}.", shared.join(", "));
     }
     if let Some(taken) = &incident.acknowledged {
         let _ = write!(page, " {} looks after it.", Clipped(&taken.by, 60));

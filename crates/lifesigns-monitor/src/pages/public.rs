@@ -14,6 +14,9 @@ use crate::view::ServiceView;
 /// Incidents that are shown, the newest.
 const MOST_INCIDENTS: usize = 30;
 
+/// If nothing is known of a larger share of the time than this, that is told.
+const WORTH_TELLING: f64 = 0.001;
+
 /// What there is to show.
 #[derive(Debug)]
 pub(super) struct Shown {
@@ -126,17 +129,19 @@ pub(super) fn body(shown: &Shown) -> String {
             red_s: sum.red_s + day.availability.red_s,
             not_known_s: sum.not_known_s + day.availability.not_known_s,
         });
-        let share = sum.share().map_or_else(|| "–".to_owned(), |share| Percent(share).to_string());
+        let mut told = sum.share().map_or_else(String::new, |share| format!("{} available", Percent(share)));
+        let known = sum.green_s + sum.amber_s + sum.red_s;
+        let unknown = sum.not_known_s as f64 / (known + sum.not_known_s).max(1) as f64;
+        if unknown > WORTH_TELLING {
+            let separator = if told.is_empty() { "" } else { ", " };
+            let _ = write!(told, "{separator}{} not known", Percent(unknown));
+        }
         let _ = write!(
             page,
-            "<li><h2>{}</h2>{}{}<p class=\"ends soft\"><span>90 days ago</span><span>{share} available</span><span>Today</span></p></li>",
+            "<li><h2>{}</h2>{}{}<p class=\"ends soft\"><span>90 days ago</span><span>{told}</span><span>Today</span></p></li>",
             Markup(&service.name),
             Lamp(service.light),
-            chart::bars(
-                &format!("days-{index}"),
-                &format!("The last 90 days: {share} available"),
-                &service.days
-            )
+            chart::bars(&format!("days-{index}"), &format!("The last 90 days: {told}"), &service.days)
         );
     }
     page.push_str("</ul><section aria-labelledby=\"incidents\"><h2 id=\"incidents\">Incidents</h2>");

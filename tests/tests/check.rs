@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use lifesigns_tests::program::{Program, binary, free_address};
 use lifesigns_tests::service::{Reply, Service};
@@ -278,15 +281,41 @@ fn a_file_names_the_services() {
     let table = |name: &str, place: &str, more: &str| {
         format!("[[service]]\nname = \"{name}\"\nurl = \"{}\"\n{more}\n", service.url(place))
     };
-    fs::write(&file, format!("[monitor]\nlisten = \"x\"\n{}", table("polls", "/health", ""))).unwrap();
+    fs::write(&file, format!("[monitor]\nlisten = \"127.0.0.1:0\"\n{}", table("polls", "/health", "")))
+        .unwrap();
     let (services, is_well) = found(&["--config", path]);
     assert!(is_well && services[0]["service"] == "polls", "{services:?}");
     let others = table("light", "/light", "dialect = \"traffic-light\"")
-        + &table("hung", "/hung", "deadline_seconds = 0.2");
+        + &table("hung", "/hung", "deadline_seconds = 1");
     fs::write(&file, others).unwrap();
     let (services, is_well) = found(&["--config", path]);
     assert!(!is_well && services[0]["light"] == "AMBER", "{services:?}");
+    assert_eq!(services[1]["message"], "does not answer within 1s");
+    let (services, _) = found(&["--config", path, "--timeout", "200ms"]);
     assert_eq!(services[1]["message"], "does not answer within 200ms");
+
+    // What the rest of the file needs may be there for others alone.
+    fs::write(folder.path().join("secret"), "Bearer opensesame\n").unwrap();
+    let alert = "[[alert]]\nname = \"ops\"\n[alert.slack]\nurl_file = \"/run/secrets/none\"\n";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/health", listener.local_addr().unwrap());
+    let asked = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let polls = format!("[[service]]\nname = \"polls\"\nurl = \"{url}\"\nauthorization_file = \"secret\"\n");
+    fs::write(&file, polls + alert).unwrap();
+    let output = check(&["--config", path, "--quiet"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    let head = asked.join().unwrap();
+    assert!(head.contains("authorization: Bearer opensesame\r\n"), "{head}");
 }
 
 #[test]

@@ -14,8 +14,10 @@ mod json;
 mod junit;
 mod table;
 
+use std::time::Duration;
+
 use jiff::{Timestamp, Unit};
-use lifesigns_fetch::Fetcher;
+use lifesigns_fetch::{Fetcher, Options};
 use lifesigns_model::light::Light;
 
 use crate::Failure;
@@ -24,10 +26,14 @@ use crate::printer::{self, Printer, Problem};
 pub use self::arguments::{Arguments, length, target};
 use self::ask::{Depth, Finding, Target};
 
+/// How long a service may take unless it is said otherwise.
+const DEADLINE: Duration = Duration::from_secs(10);
+
 /// Asks, and prints how they are. Fails with nothing to say if one of them is not green.
 pub fn run(printer: Printer, arguments: &Arguments) -> Result<(), Failure> {
-    let targets = targets(arguments)?;
-    let fetcher = fetcher(arguments.ca_file.clone())?;
+    let (targets, mut options) = targets(arguments)?;
+    options.ca_file = arguments.ca_file.clone().or(options.ca_file);
+    let fetcher = fetcher(options)?;
     // What is not shown is not asked for: whoever asks every few seconds wants to know one thing.
     let depth = if arguments.output.quiet { Depth::Light } else { Depth::Everything };
     if !arguments.watch {
@@ -49,27 +55,26 @@ pub fn run(printer: Printer, arguments: &Arguments) -> Result<(), Failure> {
     })?
 }
 
-/// Those of the command line, or those of the file.
-fn targets(arguments: &Arguments) -> Result<Vec<Target>, Failure> {
-    let targets = match &arguments.config {
-        Some(path) => file::targets(path, arguments.timeout),
+/// Those of the command line, or those of the file, and how they are fetched from.
+fn targets(arguments: &Arguments) -> Result<(Vec<Target>, Options), Failure> {
+    let (mut targets, options) = match &arguments.config {
+        Some(path) => file::services(path, arguments.timeout)?,
         None => {
-            let urls = arguments.urls.iter();
-            urls.map(|url| target(url, arguments.timeout)).collect::<Result<Vec<_>, _>>()
+            let deadline = arguments.timeout.unwrap_or(DEADLINE);
+            let targets = arguments.urls.iter().map(|url| target(url, deadline)).collect::<Result<_, _>>();
+            (targets.map_err(Failure::Arguments)?, Options::default())
         }
     };
-    let mut targets = targets.map_err(Failure::Arguments)?;
     if let Some(dialect) = arguments.dialect {
         for target in &mut targets {
             target.dialect.get_or_insert(dialect);
         }
     }
-    Ok(targets)
+    Ok((targets, options))
 }
 
-/// Fetches answers, trusting the authorities of the system and those in the file.
-pub fn fetcher(ca_file: Option<std::path::PathBuf>) -> Result<Fetcher, Failure> {
-    let options = lifesigns_fetch::Options { ca_file, ..lifesigns_fetch::Options::default() };
+/// Fetches answers.
+pub fn fetcher(options: Options) -> Result<Fetcher, Failure> {
     Fetcher::new(options).map_err(|error| Failure::Arguments(Problem::new(error.to_string())))
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 use fault::{Fault, Faults, Place, Source};
 use masking::Secrets;
 use tree::{At, Table};
-use validated::{Settings, Surroundings};
+use validated::{Services, Settings, Surroundings};
 
 /// Reads a configuration file and lays the environment over it.
 ///
@@ -39,6 +39,28 @@ pub fn from_file_and_flags(
     flags: &[Flag<'_>],
     surroundings: &dyn Surroundings,
 ) -> Result<Settings, Faults> {
+    with_file(path, surroundings, |source, folder| from_text(source, folder, flags, surroundings))
+}
+
+/// Reads the services that a configuration file names, and lays the environment over it. Of the rest it looks at no file
+/// and no variable.
+///
+/// # Errors
+/// Every fault in them, what is no configuration at all, and that the file cannot be read.
+pub fn services_from_file(path: &Path, surroundings: &dyn Surroundings) -> Result<Services, Faults> {
+    with_file(path, surroundings, |source, folder| {
+        read_text(source, &[], surroundings, |document, faults| {
+            validated::validate_services(document, folder, surroundings, faults)
+        })
+    })
+}
+
+/// Reads the text of a file, and finds its folder.
+fn with_file<T>(
+    path: &Path,
+    surroundings: &dyn Surroundings,
+    read: impl FnOnce(Source, &Path) -> Result<T, Faults>,
+) -> Result<T, Faults> {
     let text = surroundings.read(path).map_err(|error| {
         let fault = Fault::new(&Place::Nowhere, format!("{} cannot be read: {error}", path.display()))
             .hint("give the file's name, or write one: docs/configuration.md begins with an example");
@@ -51,7 +73,7 @@ pub fn from_file_and_flags(
             .hint("give the file's name from the root");
         Faults::new(None, vec![fault], &Secrets::default())
     })?;
-    from_text(source, whole.parent().unwrap_or(&whole), flags, surroundings)
+    read(source, whole.parent().unwrap_or(&whole))
 }
 
 /// Reads the text of a configuration file, and lays environment and flags over it. What it names is in `folder`, which
@@ -65,9 +87,20 @@ pub fn from_text(
     flags: &[Flag<'_>],
     surroundings: &dyn Surroundings,
 ) -> Result<Settings, Faults> {
+    read_text(source, flags, surroundings, |document, faults| {
+        validated::validate(document, folder, surroundings, faults)
+    })
+}
+
+fn read_text<T>(
+    source: Source,
+    flags: &[Flag<'_>],
+    surroundings: &dyn Surroundings,
+    weigh: impl FnOnce(&wire::Document, &mut Vec<Fault>) -> Option<T>,
+) -> Result<T, Faults> {
     let (root, mut faults) = tree::parse(&source.text);
     if faults.is_empty() {
-        from_tree(root, Some(source), folder, flags, surroundings)
+        from_tree(root, Some(source), flags, surroundings, weigh)
     } else {
         // What is missing may only be hidden by the faults in syntax: of the rest only what stands on other lines
         // is certain.
@@ -89,7 +122,9 @@ pub fn from_text(
 /// # Errors
 /// Every fault in them.
 pub fn from_flags(flags: &[Flag<'_>], surroundings: &dyn Surroundings) -> Result<Settings, Faults> {
-    from_tree(At::new(Table::default(), Place::Nowhere), None, Path::new(""), flags, surroundings)
+    from_tree(At::new(Table::default(), Place::Nowhere), None, flags, surroundings, |document, faults| {
+        validated::validate(document, Path::new(""), surroundings, faults)
+    })
 }
 
 /// Takes names and URLs of services to watch, and lays environment and flags over them.
@@ -110,7 +145,9 @@ pub fn from_services(
     for (name, url) in services {
         root.push("service", Table { entries: vec![entry("name", name), entry("url", url)] }, &place);
     }
-    from_tree(At::new(root, Place::Nowhere), None, Path::new(""), flags, surroundings)
+    from_tree(At::new(root, Place::Nowhere), None, flags, surroundings, |document, faults| {
+        validated::validate(document, Path::new(""), surroundings, faults)
+    })
 }
 
 /// A flag and the key that it sets.
@@ -124,13 +161,13 @@ pub struct Flag<'a> {
     pub value: Option<&'a str>,
 }
 
-fn from_tree(
+fn from_tree<T>(
     mut root: At<Table>,
     source: Option<Source>,
-    folder: &Path,
     flags: &[Flag<'_>],
     surroundings: &dyn Surroundings,
-) -> Result<Settings, Faults> {
+    weigh: impl FnOnce(&wire::Document, &mut Vec<Fault>) -> Option<T>,
+) -> Result<T, Faults> {
     let mut faults = Vec::new();
     overrides::apply(&mut root.value, |name| surroundings.variable(name), &mut faults);
     for flag in flags {
@@ -138,8 +175,7 @@ fn from_tree(
         root.value.set(flag.path, At::new(tree::Value::Text(text.to_owned()), Place::Flag(flag.name)));
     }
     let document = wire::read(&root, &mut faults);
-    validated::validate(&document, folder, surroundings, &mut faults)
-        .ok_or_else(|| Faults::new(source, faults, &Secrets::of(&root.value)))
+    weigh(&document, &mut faults).ok_or_else(|| Faults::new(source, faults, &Secrets::of(&root.value)))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod verdict;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use lifesigns_fetch::Options;
 use lifesigns_model::identity::Revision;
 
 use crate::Failure;
@@ -29,7 +30,8 @@ pub fn run(printer: Printer, arguments: &Arguments) -> Result<(), Failure> {
     let wanted = Wanted::new(arguments).map_err(Failure::Arguments)?;
     let targets = arguments.urls.iter().map(|url| target(url, arguments.timeout));
     let targets = targets.collect::<Result<Vec<_>, _>>().map_err(Failure::Arguments)?;
-    let fetcher = fetcher(arguments.ca_file.clone())?;
+    let options = Options { ca_file: arguments.ca_file.clone(), ..Options::default() };
+    let fetcher = fetcher(options)?;
     let begun = Instant::now();
     let mut told = None;
     let (instances, verdict) = loop {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use lifesigns_fetch::Options;
 use lifesigns_model::identity::uptime_text;
 use lifesigns_model::light::Light;
 use serde_json::json;
@@ -34,7 +35,8 @@ pub struct Arguments {
 /// Asks, and prints what it says of itself. Fails if it says nothing.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let target = target(&arguments.url, arguments.timeout).map_err(Failure::Arguments)?;
-    let fetcher = fetcher(arguments.ca_file.clone())?;
+    let options = Options { ca_file: arguments.ca_file.clone(), ..Options::default() };
+    let fetcher = fetcher(options)?;
     let findings = wait_for(ask::all(&fetcher, &[target], Depth::Everything))?;
     // One was asked.
     let Some(finding) = findings.into_iter().next() else { return Err(Failure::Nothing) };

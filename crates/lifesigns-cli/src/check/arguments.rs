@@ -16,12 +16,12 @@ pub struct Arguments {
     /// Who is asked; without a path /health/status, /health, /status, /actuator/health and /healthz are tried
     #[arg(value_name = "URL", required_unless_present = "config", conflicts_with = "config")]
     pub urls: Vec<String>,
-    /// Ask the services that this file names: `[[service]]` with `name` and `url`
+    /// Ask the services that this file names: `[[service]]` with `name` and `url`, as `[monitor]` says
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// How long each of them may take: `500ms`, `10s`, `1m`
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = length)]
-    pub timeout: Duration,
+    /// How long each of them may take: `500ms`, `10s`, `1m` [default: 10s, or what the file says]
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    pub timeout: Option<Duration>,
     /// Read the answers in this dialect: `health`, `status`, `traffic-light`, `health+json`, `actuator`,
     /// `microprofile`, `xabaril`, `word` or `code` [default: the one that each turns out to be]
     #[arg(long, value_name = "DIALECT", value_parser = dialect)]
@@ -104,7 +104,7 @@ pub fn target(text: &str, deadline: Duration) -> Result<Target, Problem> {
             Problem::new("a URL holds a user or a password").hint("leave them out: they are not sent")
         );
     }
-    Ok(Target { name: None, url, dialect: None, deadline })
+    Ok(Target::new(url, deadline))
 }
 
 #[cfg(test)]

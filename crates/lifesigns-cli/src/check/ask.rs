@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+};
 use jiff::Timestamp;
 use lifesigns_fetch::{Answer, Body, Failure, FailureKind, Fetcher, Request};
 use lifesigns_model::dialect::{self, Dialect, Introduction, Reading, introduction};
@@ -35,6 +37,15 @@ pub struct Target {
     pub dialect: Option<Dialect>,
     /// For all that it is asked.
     pub deadline: Duration,
+    /// What is sent as `Authorization`.
+    pub authorization: Option<HeaderValue>,
+}
+
+impl Target {
+    /// Whoever is there, asked in no particular way.
+    pub const fn new(url: Url, deadline: Duration) -> Target {
+        Target { name: None, url, dialect: None, deadline, authorization: None }
+    }
 }
 
 /// How much is asked.
@@ -165,7 +176,7 @@ pub async fn all(fetcher: &Fetcher, targets: &[Target], depth: Depth) -> Vec<Fin
 /// One of them.
 async fn one(fetcher: &Fetcher, target: &Target, depth: Depth) -> Finding {
     let end = Instant::now() + target.deadline;
-    let request = request();
+    let request = request(target);
     let Ok(mut finding) = timeout_at(end, first_readable(fetcher, target, &request)).await else {
         let message = format!("does not answer within {:?}", target.deadline);
         let failure = Failure { kind: FailureKind::TimedOut, message, is_own: false };
@@ -177,8 +188,11 @@ async fn one(fetcher: &Fetcher, target: &Target, depth: Depth) -> Finding {
     finding
 }
 
-fn request() -> Request {
+fn request(target: &Target) -> Request {
     let mut headers = HeaderMap::new();
+    if let Some(authorization) = &target.authorization {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
     headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
     headers.insert(USER_AGENT, HeaderValue::from_static("lifesigns"));
     Request { headers, ..Request::get() }
@@ -302,8 +316,7 @@ mod tests {
     #[test]
     fn a_url_without_a_path_is_asked_where_health_usually_is() {
         let check = |url: &str, dialect, expected: &[&str]| {
-            let target =
-                Target { name: None, url: url.parse().unwrap(), dialect, deadline: Duration::from_secs(1) };
+            let target = Target { dialect, ..Target::new(url.parse().unwrap(), Duration::from_secs(1)) };
             let found: Vec<String> = places(&target).into_iter().map(Into::into).collect();
             assert_eq!(found, expected);
         };

@@ -25,7 +25,7 @@ use lifesigns_model::verdict::Thresholds;
 
 pub use self::access::{Access, Others};
 pub use self::check::DependencyCheck;
-pub use self::monitor::Monitor;
+pub use self::monitor::{Monitor, Services};
 use super::fault::{Fault, Place};
 use super::tree::At;
 use super::wire;
@@ -307,6 +307,18 @@ pub fn validate(
         monitor,
     };
     faults.is_empty().then_some(settings)
+}
+
+/// Weighs the services of a document, and nothing else: what all the rest needs may be there for others alone. `None` when
+/// there are faults.
+pub fn validate_services(
+    document: &wire::Document,
+    folder: &Path,
+    surroundings: &dyn Surroundings,
+    faults: &mut Vec<Fault>,
+) -> Option<Services> {
+    let services = monitor::services(document, &mut Checks { folder, surroundings, faults });
+    faults.is_empty().then_some(services)
 }
 
 fn text(written: Option<&At<String>>) -> Option<String> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use lifesigns::{Lifesigns, Scope};
+use lifesigns::{Lifesigns, ResourceKind, Scope};
 use lifesigns_model::history::HistoryStore;
 use lifesigns_monitor::{AccessOptions, Fleet, ServeOptions};
 use lifesigns_store::history::{HistoryOptions, MemoryHistory, SqliteHistory};
@@ -55,7 +55,11 @@ pub(super) fn build(monitor: Monitor, settings: &mut Settings, let_in: &LetIn) -
     let fleet = Fleet::open(monitor.options, Arc::clone(&store)).map_err(|error| not_started(&error))?;
     let is_alone = settings.apis.is_empty();
     let name = if is_alone { settings.name.as_str() } else { BESIDE_A_GATEWAY };
-    let mut builder = builder(name, settings, let_in).fleet(fleet.status(monitor.is_open));
+    // Figures of the fleet stand at that path.
+    let mut resources = settings.resources.clone();
+    resources.resource_mut(ResourceKind::Metrics).enabled = false;
+    let mut builder =
+        builder(name, settings, let_in).settings(resources).fleet(fleet.status(monitor.is_open));
     if is_alone {
         // There is nothing else that they could count for.
         for check in std::mem::take(&mut settings.checks) {

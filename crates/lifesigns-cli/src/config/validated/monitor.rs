@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderName;
 use lifesigns_fetch::AddressPolicy;
-use lifesigns_monitor::Options;
+use lifesigns_monitor::{Options, Target};
 use lifesigns_store::history::HistoryRetention;
 use url::Url;
 
@@ -41,6 +41,27 @@ pub struct Monitor {
     pub options: Options,
 }
 
+/// Who is asked, and how.
+#[derive(Debug)]
+pub struct Services {
+    /// The services, in the order of the file.
+    pub targets: Vec<Target>,
+    /// How they are fetched from.
+    pub fetch: lifesigns_fetch::Options,
+}
+
+/// The services that were written and are right.
+pub(super) fn services(document: &wire::Document, checks: &mut Checks<'_>) -> Services {
+    let written = &document.monitor;
+    let is_any_address = written.any_address.as_ref().is_some_and(|at| at.value);
+    let fetch = lifesigns_fetch::Options {
+        ca_file: written.ca_file.as_ref().map(|file| checks.path(file)),
+        addresses: if is_any_address { AddressPolicy::Any } else { AddressPolicy::default() },
+        ..lifesigns_fetch::Options::default()
+    };
+    Services { targets: service::targets(document, checks), fetch }
+}
+
 /// The monitor that was written; `None` if there is nothing to watch.
 pub(super) fn monitor(
     document: &wire::Document,
@@ -65,19 +86,13 @@ pub(super) fn monitor(
     let user_header = written.user_header.as_ref().and_then(|header| user_header(header, checks));
     let link = written.link.as_ref().and_then(|link| self::link(link, checks));
     let references = references(written.references.as_deref().unwrap_or_default(), checks);
-    let targets = service::targets(document, checks);
+    let Services { targets, fetch } = services(document, checks);
     let routes = alert::routes(document, checks);
     let maintenance = alert::maintenance(document, checks);
     let day = 24 * 3600;
     let kept = Duration::from_secs(values::number(written.retention_days.as_ref(), 400) * day);
     let seconds =
         |written: &Option<At<u64>>, default| Duration::from_secs(values::number(written.as_ref(), default));
-    let is_any_address = written.any_address.as_ref().is_some_and(|at| at.value);
-    let fetch = lifesigns_fetch::Options {
-        ca_file: written.ca_file.as_ref().map(|file| checks.path(file)),
-        addresses: if is_any_address { AddressPolicy::Any } else { AddressPolicy::default() },
-        ..lifesigns_fetch::Options::default()
-    };
     if document.services.is_empty() {
         return None;
     }

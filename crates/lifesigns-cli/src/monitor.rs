@@ -162,8 +162,9 @@ impl Monitor {
     /// # Errors
     /// When a part of it had ended before, or readings could not be kept.
     pub fn end(self) -> Result<(), Problem> {
-        let answered = self.answering.end();
+        // Pages that listen for changes are told that there will be none.
         let asked = self.asking.end();
+        let answered = self.answering.end();
         self.store.flush(LAST_READINGS).map_err(|error| {
             Problem::new("the last readings could not be kept")
                 .because(&error)

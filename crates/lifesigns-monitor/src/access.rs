@@ -57,6 +57,16 @@ impl Door {
     }
 
     async fn reader(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Reader, NotLetIn> {
+        self.reader_with(headers, peer, Scope::FleetRead).await
+    }
+
+    /// Who has a token of that scope, or may see everything without one.
+    async fn reader_with(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+        scope: Scope,
+    ) -> Result<Reader, NotLetIn> {
         let everything = Reader { sees_all: true, may_write: false };
         let is_near = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
         if is_near && self.options.is_open_to_this_machine {
@@ -71,7 +81,7 @@ impl Door {
         if !headers.contains_key(AUTHORIZATION) && self.has_session(headers) {
             return Ok(everything);
         }
-        self.lifesigns.authorize(headers, peer, Scope::FleetRead).await?;
+        self.lifesigns.authorize(headers, peer, scope).await?;
         // The same token, which has just been found good.
         let may_write = self.lifesigns.authorize(headers, peer, Scope::HealthWrite).await.is_ok();
         Ok(Reader { may_write, ..everything })
@@ -141,6 +151,25 @@ pub(crate) async fn operators_only(
             next.run(request).await
         }
         Err(refusal) => refused(&request, &refusal),
+    }
+}
+
+/// Lets those past who may see figures, and those who may see everything.
+pub(crate) async fn readers_of_figures(
+    State(door): State<Door>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let (headers, peer) = (request.headers(), peer(&request));
+    match door.reader(headers, peer).await {
+        Ok(_) => return next.run(request).await,
+        // A token that is not known is not known for anything.
+        Err(refusal) if refusal.status != StatusCode::FORBIDDEN => return refusal.response(),
+        Err(_) => {}
+    }
+    match door.reader_with(headers, peer, Scope::MetricsRead).await {
+        Ok(_) => next.run(request).await,
+        Err(refusal) => refusal.response(),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod incidents;
 pub mod message;
 pub mod outbox;
 mod payload;
+pub mod replay;
 pub mod rules;
 mod secret;
 pub mod text;

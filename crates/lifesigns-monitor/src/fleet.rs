@@ -36,6 +36,9 @@ const REMEMBERED_EVERY: u64 = 30;
 /// All services are asked at once no more often than that, in milliseconds.
 const SWEEP_AFTER: i64 = 60_000;
 
+/// The number of changes that says that there will be none any more.
+pub(crate) const NO_MORE: u64 = u64::MAX;
+
 /// How a fleet is watched.
 #[derive(Debug)]
 pub struct Options {
@@ -103,6 +106,7 @@ pub(crate) struct Inner {
     pub(crate) sweep: Notify,
     /// Woken when something has changed that somebody may want to be told, or see.
     pub(crate) news: Notify,
+    /// Changes so far; [`NO_MORE`] when there will be none.
     pub(crate) changes: tokio::sync::watch::Sender<u64>,
 }
 
@@ -308,7 +312,7 @@ impl Inner {
         let watched = &self.watched[index];
         let mut state = watched.lock();
         state.manner = manner;
-        let before = state.service.light;
+        let before = (state.service.light, state.service.not_known_since.is_some());
         let changes = state.service.observe(seen, watched.target.patience);
         let reading = reading(seen);
         state.recent.add(&reading);
@@ -319,7 +323,8 @@ impl Inner {
             desk.change(seen.at, &watched.target, service, change);
         }
         let is_turn = state.polls.is_multiple_of(REMEMBERED_EVERY);
-        if !changes.is_empty() || service.light != before || is_turn {
+        let is_news = !changes.is_empty() || (service.light, service.not_known_since.is_some()) != before;
+        if is_news || is_turn {
             desk.remember(&watched.target.name, service);
         }
         let is_suspicious = changes.contains(&Change::OutageBegan)
@@ -330,7 +335,7 @@ impl Inner {
             self.last_sweep.store(seen.at, Relaxed);
             self.sweep.notify_one();
         }
-        if !changes.is_empty() {
+        if is_news {
             self.tell_news();
         }
     }

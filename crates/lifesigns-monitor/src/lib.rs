@@ -24,6 +24,7 @@ pub use self::agent::serve_agent;
 pub use self::breaker::{Breaker, BreakerState};
 pub use self::fleet::{Fleet, OpenError, Options};
 pub use self::recent::{Minute, Recent};
+pub use self::resources::{event_json, history_json};
 pub use self::server::{ServeOptions, serve};
 pub use self::target::Target;
 pub use self::view::{Counts, Leak, ServiceView};

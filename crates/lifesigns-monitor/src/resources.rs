@@ -7,6 +7,7 @@ mod metrics;
 mod openapi;
 pub(crate) mod status;
 
+pub use self::api::{event_json, history_json};
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -27,6 +28,12 @@ pub(crate) fn operators(fleet: &Fleet) -> Router {
         .route("/api/services/{name}/events", get(api::service_events))
         .route("/api/incidents", get(api::incidents))
         .route("/api/events", get(api::events))
+        .with_state(fleet.clone())
+}
+
+/// What Prometheus asks for.
+pub(crate) fn figures(fleet: &Fleet) -> Router {
+    Router::new()
         .route("/sd", get(discovery::targets))
         .route("/metrics", get(metrics::page))
         .with_state(fleet.clone())

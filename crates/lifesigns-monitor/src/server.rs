@@ -59,11 +59,13 @@ impl Fleet {
         let operators = resources::operators(self)
             .merge(pages::router(self.clone(), settings.clone()))
             .layer(from_fn_with_state(door.clone(), access::operators_only));
+        let figures =
+            resources::figures(self).layer(from_fn_with_state(door.clone(), access::readers_of_figures));
         let writers = resources::writers(self).layer(from_fn_with_state(door.clone(), access::writers_only));
         let everybody = resources::everybody(self)
             .merge(pages::public_router(self.clone(), settings))
             .layer(from_fn_with_state(door.clone(), access::everybody));
-        let router = operators.merge(writers).merge(everybody).merge(login::router(&door));
+        let router = operators.merge(figures).merge(writers).merge(everybody).merge(login::router(&door));
         Ok(router)
     }
 }

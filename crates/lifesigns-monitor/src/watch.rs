@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::alerts::{Delivery, Undelivered};
-use crate::fleet::{Fleet, Inner, State};
+use crate::fleet::{Fleet, Inner, NO_MORE, State};
 use crate::poll::poll;
 use crate::service::{Observation, Sight};
 use crate::target::Target;
@@ -49,6 +49,8 @@ impl Fleet {
             () = keep(Arc::clone(inner)) => {}
             _ = stop => {}
         }
+        // Pages that listen are not waited for.
+        inner.changes.send_replace(NO_MORE);
         for watched in &inner.watched {
             let state = watched.lock();
             inner.desk().remember(&watched.target.name, &state.service);
@@ -207,12 +209,14 @@ async fn keep(inner: Arc<Inner>) {
     let mut last_alive = inner.clock.now();
     let mut was_kept = true;
     loop {
+        let mut has_arrived = false;
         tokio::select! {
             () = sleep(KEEP_EVERY) => {}
             () = inner.news.notified() => {}
             Some(sent) = sending.join_next_with_id(), if !sending.is_empty() => match sent {
                 Ok((task, result)) => {
                     if let Some(id) = under_way.remove(&task) {
+                        has_arrived = true;
                         arrived(&inner, &id, result);
                     }
                 }
@@ -246,12 +250,15 @@ async fn keep(inner: Arc<Inner>) {
             tracing::error!("the history takes nothing at the moment; what has happened waits in memory");
         }
         was_kept = is_kept;
-        if !due.is_empty() {
-            // What has been decided must be known after a restart before anybody hears of it.
+        if has_arrived || !due.is_empty() {
+            // What has been decided must be known after a restart before anybody hears of it; and what has arrived, so
+            // that it is not sent again.
             let store = Arc::clone(&inner.store);
             let flushed = tokio::task::spawn_blocking(move || store.flush(STORE_PATIENCE)).await;
             if !matches!(flushed, Ok(Ok(()))) {
-                tracing::error!("the history could not be kept; messages are sent all the same");
+                tracing::error!(
+                    "the history cannot be kept; messages are sent all the same, after a restart again"
+                );
             }
         }
         for delivery in due {

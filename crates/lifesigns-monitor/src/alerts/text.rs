@@ -191,7 +191,7 @@ pub(crate) fn time(at: i64) -> String {
 }
 
 /// A length of time in its two largest units; in milliseconds.
-pub(crate) fn span(milliseconds: i64) -> String {
+pub fn span(milliseconds: i64) -> String {
     let seconds = milliseconds.max(0) / 1_000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     let two = |large: i64, unit: &str, small: i64, smaller: &str| match small {

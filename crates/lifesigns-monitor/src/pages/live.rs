@@ -13,7 +13,7 @@ use futures_core::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, NO_MORE};
 
 /// So many pages are told at a time; others renew themselves now and then.
 pub(super) const MOST_LISTENERS: usize = 200;
@@ -54,9 +54,12 @@ impl Listener {
         };
         let news = async {
             self.changes.changed().await.ok()?;
+            if *self.changes.borrow() == NO_MORE {
+                return None;
+            }
             sleep_until(told + OFTENEST).await;
             // What came meanwhile is told with this.
-            Some(*self.changes.borrow_and_update())
+            Some(*self.changes.borrow_and_update()).filter(|count| *count != NO_MORE)
         };
         let said = match timeout(HEARTBEAT, news).await {
             Ok(count) => {

@@ -99,7 +99,15 @@ pub(super) async fn history(
     }
 }
 
-fn history_json(name: &str, readings: &[Reading], span: history::Span, hold: i64, points: usize) -> Value {
+/// How a service was in a span, as `/api/services/{name}/history` answers it: in so many points, a reading holding for
+/// `hold` seconds at most.
+pub fn history_json(
+    name: &str,
+    readings: &[Reading],
+    span: history::Span,
+    hold: i64,
+    points: usize,
+) -> Value {
     let whole = history::availability(readings, span, hold);
     let slices = history::slices(readings, span, hold, points);
     let points: Vec<Value> = slices
@@ -175,7 +183,8 @@ async fn selected(
     }
 }
 
-fn event_json(event: &Event) -> Value {
+/// An event as `/api/events` answers it.
+pub fn event_json(event: &Event) -> Value {
     let detail: Value = serde_json::from_str(&event.detail).unwrap_or(Value::Null);
     json!({
         "kind": event.kind.name(), "key": event.key, "service": event.service,

@@ -1,0 +1,8 @@
+//! The monitor, through the binary and a socket.
+
+#![allow(clippy::unwrap_used, reason = "a test has nothing better to do with an error than to stop")]
+
+mod balancers;
+mod misbehaving;
+mod outage;
+mod watch;

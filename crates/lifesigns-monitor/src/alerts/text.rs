@@ -182,7 +182,7 @@ pub(crate) const fn light(letter: Letter) -> &'static str {
 }
 
 /// A time in UTC, to the second; `at` in milliseconds since 1970.
-pub(crate) fn time(at: i64) -> String {
+pub fn time(at: i64) -> String {
     match Timestamp::from_millisecond(at) {
         Ok(timestamp) => timestamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         // Ten thousand years away: no calendar has it.

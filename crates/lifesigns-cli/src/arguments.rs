@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::alerts;
 use crate::check;
 use crate::deployed;
+use crate::history;
 use crate::logging::Format;
 use crate::monitor;
 use crate::query;
@@ -62,6 +64,15 @@ pub enum Command {
         after_help = "Example:\n  lifesigns monitor http://127.0.0.1:8080 shop=https://shop.example/health"
     )]
     Monitor(monitor::Arguments),
+    /// See how a service was: lights, availability, outages, deploys, restarts, and when nobody looked
+    #[command(
+        after_help = "Exit codes: 0 with something known; 1 without, or no answer could be had; 2 wrong arguments.\n\
+                            Example:\n  lifesigns history shop --last 7d"
+    )]
+    History(history::Arguments),
+    /// See what a monitor tells people
+    #[command(subcommand)]
+    Alerts(alerts::Command),
     /// See what was counted: who called what, how often, how slowly
     ///
     /// Asks the analytics query of a gateway, or a data file, and draws the answer.

@@ -9,7 +9,7 @@ mod masking;
 mod openapi;
 pub mod overrides;
 pub mod page;
-mod reader;
+pub mod reader;
 pub mod reference;
 pub mod tree;
 pub mod validated;

@@ -2,12 +2,15 @@
 
 #![expect(unreachable_pub, reason = "a binary exports nothing; `pub` marks what the other modules use")]
 
+mod alerts;
 mod arguments;
 mod check;
 mod client;
 mod config;
+mod credentials;
 mod demo;
 mod deployed;
+mod history;
 mod logging;
 mod monitor;
 mod printer;
@@ -108,6 +111,8 @@ fn perform(printer: Printer, command: Command) -> Result<(), Failure> {
         Command::Check(arguments) => check::run(printer, &arguments),
         Command::Whois(arguments) => whois::run(&arguments),
         Command::Deployed(arguments) => deployed::run(printer, &arguments),
+        Command::Alerts(command) => alerts::run(&command),
+        Command::History(arguments) => history::run(printer, &arguments),
         Command::Query(arguments) => query::run(printer, &arguments),
         Command::Spec(command) => spec::run(&command),
         Command::Config(arguments::Config::Check { file }) => look_at(&file),

@@ -236,7 +236,7 @@ const MOST_COMPARED: usize = 1000;
 const MOST_LISTED: usize = 30;
 
 /// The word that was most likely meant.
-fn nearest<'w>(written: &str, words: &[&'w str]) -> Option<&'w str> {
+pub fn nearest<'w>(written: &str, words: &[&'w str]) -> Option<&'w str> {
     // Longer than any word could be, even misspelt; comparing takes time that grows with the product. And with so many
     // words, such as the names of all APIs, every name of every check might be compared with every other.
     if written.len() > 64 || words.len() > MOST_COMPARED {

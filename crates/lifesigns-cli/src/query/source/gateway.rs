@@ -1,9 +1,7 @@
 //! Figures from whoever answers the analytics query at a URL.
 
-use std::env::{self, VarError};
+use std::env;
 use std::fmt::{self, Write as _};
-use std::fs::File;
-use std::io::Read;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -15,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::{self, Failure};
+use crate::credentials;
 use crate::printer::Problem;
 use crate::query::arguments::Place;
 use crate::query::question::Question;
@@ -28,8 +27,6 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_mins(1);
 /// No answer has so many bytes: it has 50,000 groups at most.
 const MAX_BYTES: usize = 64 << 20;
-/// No token has so many bytes.
-const MAX_TOKEN_BYTES: u64 = 8192;
 
 /// A gateway, or an API with the library.
 #[derive(Debug)]
@@ -47,7 +44,7 @@ impl Gateway {
         let environment = name(place.environment.as_deref(), "LIFESIGNS_ENVIRONMENT");
         let base = url.path().trim_end_matches('/');
         let path = format!("{base}/analytics/1.0/{organization}/environments/{environment}/query");
-        Ok(Gateway { path, authorization: authorization(place)?, url })
+        Ok(Gateway { path, authorization: credentials::authorization(place.token_file.as_deref())?, url })
     }
 
     /// The whole answer.
@@ -176,37 +173,6 @@ fn name(flag: Option<&str>, variable: &str) -> String {
         }
     }
     part
-}
-
-/// The header with the token, if there is one.
-fn authorization(place: &Place) -> Result<Option<HeaderValue>, Problem> {
-    let (token, from) = match &place.token_file {
-        Some(file) => {
-            let mut token = String::new();
-            File::open(file).and_then(|file| file.take(MAX_TOKEN_BYTES).read_to_string(&mut token)).map_err(
-                |error| {
-                    Problem::new(format!("--token-file: {} cannot be read", file.display())).because(&error)
-                },
-            )?;
-            (token, format!("--token-file: {}", file.display()))
-        }
-        None => match env::var("LIFESIGNS_TOKEN") {
-            Ok(token) if token.trim().is_empty() => return Ok(None),
-            Err(VarError::NotPresent) => return Ok(None),
-            // What is no text is no token either, which is told below.
-            token => (token.unwrap_or_default(), "LIFESIGNS_TOKEN".to_owned()),
-        },
-    };
-    let token = token.trim();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        // What stands there is a secret, or was meant to be.
-        return Err(Problem::new(format!("{from} holds no token, or more than one"))
-            .hint("keep the token alone there, in visible ASCII characters and without comments"));
-    }
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|error| Problem::new(format!("{from} holds no token")).because(&error))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
 }
 
 #[cfg(test)]

@@ -2,17 +2,18 @@
 //
 //   node pages.mjs QUESTION.json
 //
-// The question: `modules`, where the packages are; `token`; `urls`. The answer is printed as JSON: for each way of
+// The question: `modules`, where the packages are; `token`; `urls`; `until`, what a page has come to when it is looked at
+// (`networkidle` unless it says otherwise). The answer is printed as JSON: for each way of
 // looking at each page what was requested, what axe-core found, and what can be read with scripts and without.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
-const { modules, token, urls } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+const { modules, token, urls, until = 'networkidle' } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const require = createRequire(`${modules}/package.json`);
 const { chromium } = require('playwright-core');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
-const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } };
+const SIZES = { desktop: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
@@ -31,7 +32,7 @@ async function open(url, options, look) {
     const complaints = [];
     page.on('request', (request) => requests.push(request.url()));
     page.on('console', (message) => complaints.push(message.text()));
-    const response = await page.goto(url, { waitUntil: 'networkidle' });
+    const response = await page.goto(url, { waitUntil: until });
     return { status: response.status(), requests, complaints, ...(await look(page)) };
   } finally {
     await context.close();

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lifesigns_tests::client::Request;
+use lifesigns_tests::client::{Request, get};
 use lifesigns_tests::program::{Program, workspace};
 use lifesigns_tests::wait;
 
@@ -20,6 +20,8 @@ const APIS: [&str; 7] = [
     "recurring-service",
 ];
 
+const SHOP: [&str; 6] = ["orders", "cart", "shipping", "loyalty", "thumbnails", "search"];
+
 #[test]
 fn every_command_that_is_printed_answers_within_five_seconds_and_nothing_is_left_behind() {
     // Building it is not what is measured.
@@ -31,13 +33,17 @@ fn every_command_that_is_printed_answers_within_five_seconds_and_nothing_is_left
     });
     wait::until("the introduction", || demo.stdout().contains("\nCtrl-C ").then_some(()));
     let printed = demo.stdout();
-    let commands: Vec<&str> = printed
-        .lines()
-        .filter_map(|line| line.strip_prefix("  "))
-        .filter(|line| line.starts_with("curl "))
-        .collect();
-    assert!(commands.len() >= 10, "{printed}");
-    for command in commands {
+    let commands: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    let ours = lifesigns_tests::program::binary().to_str().unwrap();
+    let (ours, curls): (Vec<&str>, Vec<&str>) =
+        commands.into_iter().partition(|command| command.starts_with(ours));
+    assert!(ours.len() >= 3 && curls.len() >= 13, "{printed}");
+    for command in ours {
+        let output = Command::new("sh").args(["-c", command]).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+    for command in curls {
+        assert!(command.starts_with("curl "), "{command}");
         let expected = if command.contains("/health/status/503") { "503" } else { "200" };
         let quiet =
             command.replacen("curl", "curl --silent --output /dev/null --write-out '%{http_code}'", 1);
@@ -59,6 +65,61 @@ fn every_command_that_is_printed_answers_within_five_seconds_and_nothing_is_left
     let status = demo.ended();
     assert!(status.success(), "{status}: {}", demo.stderr());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something is left in the temporary folder");
+}
+
+#[test]
+fn what_happens_to_the_shop_is_shown_and_an_outage_of_four_is_one_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Program::start_with(&["demo", "--listen", "127.0.0.1:0"], |command| {
+        command.env("TMPDIR", folder.path());
+    });
+    let monitor = demo.listening("monitor");
+    let dashboard = Request::get("/").header("Accept", "text/html").send(monitor);
+    assert_eq!(dashboard.status, 200);
+    for service in APIS.iter().chain(&SHOP) {
+        assert!(dashboard.text().contains(service), "{service} is not on the dashboard");
+    }
+
+    let members = wait::until("the cascade", || {
+        let incidents = get(monitor, "/api/incidents").json();
+        let open = incidents["open"].as_array().unwrap().clone();
+        assert!(open.len() <= 1, "{incidents}");
+        let services = open.first()?["services"].as_array().unwrap().clone();
+        (services.len() == 4).then_some(services)
+    });
+    let mut names: Vec<&str> = members.iter().map(|member| member["name"].as_str().unwrap()).collect();
+    assert_eq!(names[0], "orders", "it begins with the one that the others need");
+    names.sort_unstable();
+    assert_eq!(names, ["cart", "loyalty", "orders", "shipping"]);
+    assert_eq!(get(monitor, "/services/orders/breaker").json()["state"], "open");
+
+    let messages = || {
+        let stdout = demo.stdout();
+        let lines = stdout.lines().filter_map(|line| line.split_once("one message: "));
+        lines.map(|(_, title)| title.to_owned()).collect::<Vec<String>>()
+    };
+    wait::until("the message", || (!messages().is_empty()).then_some(()));
+    wait::until("the message that it is over", || (messages().len() >= 2).then_some(()));
+    let told = messages();
+    assert_eq!(told[0], "RED: orders and 3 more");
+    assert!(told[1].starts_with("Over after ") && told[1].ends_with(": orders and 3 more"), "{told:?}");
+    let past = get(monitor, "/api/incidents").json();
+    assert_eq!(past["past"].as_array().unwrap().len(), 1, "{past}");
+
+    let happened = |service: &str, kind: &str| {
+        wait::until(&format!("a {kind} of {service}"), || {
+            let events = get(monitor, &format!("/api/services/{service}/events")).json();
+            let events = events["events"].as_array().unwrap();
+            events.iter().any(|event| event["kind"] == kind).then_some(())
+        });
+    };
+    happened("thumbnails", "restart");
+    happened("search", "restart");
+    happened("search", "deploy");
+    wait::until("memory that grows", || {
+        let thumbnails = get(monitor, "/api/services/thumbnails").json();
+        (thumbnails["leak"]["mb_per_hour"].as_f64()? > 0.0).then_some(())
+    });
 }
 
 #[test]
@@ -111,7 +172,7 @@ fn the_demo_ends_by_itself_and_says_what_it_did() {
     assert!(last.ends_with(" requests answered, 0 without an answer"), "{last}");
 }
 
-/// What the README shows is what the demo prints, but for ports and the token.
+/// What the README shows is what the demo prints, but for ports, the token and where the program is.
 #[test]
 fn the_readme_shows_what_the_demo_prints() {
     let mut demo = Program::start(&["demo", "--listen", "127.0.0.1:0", "--seconds", "1"]);
@@ -119,12 +180,13 @@ fn the_readme_shows_what_the_demo_prints() {
     let printed = wait::until("the introduction", || {
         Some(demo.stdout()).filter(|stdout| stdout.contains("\nCtrl-C ends the demo.\n"))
     });
+    let binary = lifesigns_tests::program::binary().to_str().unwrap();
     let (introduction, _) = printed.split_once("\nCtrl-C ends the demo.\n").unwrap();
     let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
     let start = readme.find("```\nSeven APIs").expect("the README shows the demo") + "```\n".len();
     let (shown, _) = readme[start..].split_once("\nCtrl-C ends the demo.\n").unwrap();
     assert_eq!(
-        without_accidents(introduction),
+        without_accidents(&introduction.replace(binary, "target/release/lifesigns")),
         without_accidents(shown),
         "left: printed, right: in the README"
     );

@@ -5,4 +5,5 @@
 mod balancers;
 mod misbehaving;
 mod outage;
+mod pages;
 mod watch;

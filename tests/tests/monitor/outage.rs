@@ -80,9 +80,7 @@ fn two_hundred_of_three_hundred_are_one_message_and_one_at_the_end() {
         || format!("no end: {:?}\n{}", kinds(&sink), monitor.program.stderr()),
         || (sink.received().len() == 2 && mails.mails().len() == 2).then_some(()),
     );
-    wait::until("the end to be known as delivered", || {
-        (monitor.events("delivery").len() == 4).then_some(())
-    });
+    wait::until("the end to be known as delivered", || (monitor.events("delivery").len() == 4).then_some(()));
     let monitor = monitor.killed_and_started();
     wait_for(&monitor, "GREEN", ALL);
     let resolved = sink.received()[1].json();

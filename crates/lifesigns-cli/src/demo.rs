@@ -3,15 +3,20 @@
 //! | module | what it is |
 //! |---|---|
 //! | `world` | everything there is, started and stopped |
-//! | `services`, `outage` | the six sample services, and when one of them fails |
+//! | `services` | six sample services behind a gateway |
+//! | `shop` | six more, without one, each in a dialect of its own |
+//! | `outage` | who of them fails when |
+//! | `monitor` | who watches them all, and whom it tells |
 //! | `traffic` | who calls them |
 //! | `screen` | what a person sees of it |
 //! | `random` | seeded chance |
 
+mod monitor;
 mod outage;
 mod random;
 mod screen;
 mod services;
+mod shop;
 mod traffic;
 mod world;
 
@@ -30,7 +35,7 @@ use crate::printer::{self, Printer, Problem};
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Options {
     /// Where the gateway listens; everything else then takes free ports. `None`: the gateway at 127.0.0.1:8080, the
-    /// Polls API at 4000 and operators at 9090, or wherever there is room if one of them is taken.
+    /// Polls API at 4000, operators at 9090 and the monitor at 8090, or wherever there is room if one of them is taken.
     pub listen: Option<SocketAddr>,
     /// How long it lasts. `None`: until Ctrl-C.
     pub duration: Option<Duration>,
@@ -55,7 +60,7 @@ async fn show(printer: Printer, options: Options) -> Result<(), Problem> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_stop)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(cannot_stop)?;
 
-    let world = World::start(options.listen).await?;
+    let mut world = World::start(options.listen).await?;
     let in_place = io::stdout().is_terminal();
     let mut screen = Screen::new(in_place, printer.colour_on_stdout());
     let mut shown = screen::introduction(&world).into_iter().try_for_each(|line| printer::result(&line));
@@ -74,6 +79,10 @@ async fn show(printer: Printer, options: Options) -> Result<(), Problem> {
     while shown.is_ok() {
         tokio::select! {
             _ = ticks.tick() => shown = printer::result(&screen.figures(&world)),
+            Some(told) = world.messages.recv() => {
+                shown = printer::result(&screen.message(&told, started.elapsed()))
+                    .and_then(|()| if in_place { printer::result(&screen.figures(&world)) } else { Ok(()) });
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hang_up.recv() => break,

@@ -1,20 +1,34 @@
-//! When the payment service misbehaves: a schedule that repeats every two minutes.
+//! Who misbehaves when: a schedule that repeats every three minutes.
 //!
 //! | seconds | what happens |
 //! |---|---|
-//! | 0–45 | healthy |
-//! | 45–70 | failing: 3 answers in 10 are 5xx |
-//! | 70–100 | down: nearly all answers are 503 |
-//! | 100–120 | recovering: 5 in 100 are still 503 |
+//! | 8–28 | the service of orders is out, and those that need it follow, each two seconds after the one before |
+//! | 60–85 | the payment service is failing: 3 answers in 10 are 5xx |
+//! | 85–115 | it is down: nearly all answers are 503 |
+//! | 115–135 | it is recovering: 5 in 100 are still 503 |
+//!
+//! The one is over before the other begins, so that they are two incidents.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 
 /// Seconds after which the schedule starts again.
-const CYCLE: u64 = 120;
+const CYCLE: u64 = 180;
 
-/// A stretch of the schedule.
+/// The second of the schedule, after so long.
+const fn second(elapsed: Duration) -> u64 {
+    elapsed.as_secs() % CYCLE
+}
+
+/// Whether a service of the cascade is out: the first one at `place` 0, the last one at 3. They come back sooner one
+/// after the other than they went.
+pub(super) const fn is_out(place: u64, elapsed: Duration) -> bool {
+    let second = second(elapsed);
+    8 + 2 * place <= second && second < 28 + place
+}
+
+/// How the payment service is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
     Healthy,
@@ -26,11 +40,11 @@ pub(super) enum Phase {
 impl Phase {
     /// The phase in which a service finds itself that was started `elapsed` ago.
     pub(super) const fn after(elapsed: Duration) -> Phase {
-        match elapsed.as_secs() % CYCLE {
-            0..45 => Phase::Healthy,
-            45..70 => Phase::Failing,
-            70..100 => Phase::Down,
-            _ => Phase::Recovering,
+        match second(elapsed) {
+            60..85 => Phase::Failing,
+            85..115 => Phase::Down,
+            115..135 => Phase::Recovering,
+            _ => Phase::Healthy,
         }
     }
 
@@ -65,16 +79,26 @@ mod tests {
             assert_eq!(Phase::after(Duration::from_secs(seconds)), expected, "after {seconds} s");
         };
         check(0, Phase::Healthy);
-        check(44, Phase::Healthy);
-        check(45, Phase::Failing);
-        check(69, Phase::Failing);
-        check(70, Phase::Down);
-        check(99, Phase::Down);
-        check(100, Phase::Recovering);
-        check(119, Phase::Recovering);
-        check(120, Phase::Healthy);
-        check(120 * 1000 + 71, Phase::Down);
-        assert_eq!(Phase::after(Duration::from_millis(44_999)), Phase::Healthy);
+        check(59, Phase::Healthy);
+        check(60, Phase::Failing);
+        check(84, Phase::Failing);
+        check(85, Phase::Down);
+        check(114, Phase::Down);
+        check(115, Phase::Recovering);
+        check(134, Phase::Recovering);
+        check(135, Phase::Healthy);
+        check(180 * 1000 + 86, Phase::Down);
+        assert_eq!(Phase::after(Duration::from_millis(59_999)), Phase::Healthy);
+    }
+
+    #[test]
+    fn the_cascade_is_over_before_the_payment_service_fails() {
+        let out = |place| {
+            let seconds = (0..180).filter(|second| is_out(place, Duration::from_secs(180 + second)));
+            seconds.collect::<Vec<u64>>()
+        };
+        assert_eq!(out(0), (8..28).collect::<Vec<_>>());
+        assert_eq!(out(3), (14..31).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Everything there is: the APIs, the gateway in front of them, and who calls them.
+//! Everything there is: the APIs, the gateway in front of them, who calls them, a shop, and the monitor that watches all.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,15 +13,17 @@ use lifesigns::model::verdict::Thresholds;
 use lifesigns::{Api, ApiOptions, Check, Identity, Lifesigns, Scope, Token, TokenHash};
 use lifesigns_checks::http;
 use lifesigns_gateway::{Config, Gateway, Route};
+use lifesigns_monitor::Target;
 use lifesigns_store::memory::MemoryStore;
 use lifesigns_store::sqlite::{Options as StoreOptions, SqliteStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::services;
+use super::monitor::{self, Monitor, Told};
 use super::traffic::{self, Tally};
+use super::{services, shop};
 use crate::printer::Problem;
 use crate::token;
 
@@ -31,6 +33,8 @@ const CUSTOMARY: SocketAddr = loopback(8080);
 const CUSTOMARY_POLLS: SocketAddr = loopback(4000);
 /// Where the gateway's operators come in, unless the gateway has been told where to listen.
 const CUSTOMARY_ADMIN: SocketAddr = loopback(9090);
+/// Where the monitor has its pages, unless the gateway has been told where to listen.
+const CUSTOMARY_MONITOR: SocketAddr = loopback(8090);
 /// A free port on loopback.
 const ANY: SocketAddr = loopback(0);
 /// The service that fails.
@@ -54,6 +58,13 @@ pub(super) struct World {
     pub(super) polls: SocketAddr,
     /// A token that opens everything.
     pub(super) token: String,
+    /// Who watches.
+    pub(super) monitor: Monitor,
+    /// Where the service of orders, and the one that is searched in, tell how they are.
+    pub(super) orders: String,
+    pub(super) search: String,
+    /// What the monitor has told.
+    pub(super) messages: mpsc::Receiver<Told>,
     lifesigns: Lifesigns,
     polls_lifesigns: Lifesigns,
     stop_traffic: watch::Sender<bool>,
@@ -71,8 +82,8 @@ impl World {
         let folder = tempfile::Builder::new().prefix("lifesigns-demo-").tempdir().map_err(not_started)?;
         let token = new_token()?;
         let (stop_apis, apis_stopped) = watch::channel(false);
-        let mut apis =
-            Apis { stopped: apis_stopped, tasks: Vec::new(), options: Vec::new(), routes: Vec::new() };
+        let serving = Serving { stopped: apis_stopped, tasks: Vec::new() };
+        let mut apis = Apis { serving, options: Vec::new(), routes: Vec::new() };
 
         let (polls_app, polls_lifesigns) = polls_app(folder.path(), &token)?;
         let polls_listener = match listen {
@@ -82,9 +93,15 @@ impl World {
         let polls = apis.add("polls", "/polls", polls_listener, polls_app)?;
         let templates = Templates::new(polls::ROUTES).map_err(not_started)?;
         apis.routes[0].templates = Some(templates);
+        let mut targets = vec![("polls", "/polls", &[][..])];
         let mut checks = Vec::new();
         for service in services::all(SEED) {
             let address = apis.add(service.name, service.prefix, listen_at(ANY).await?, service.app)?;
+            targets.push((
+                service.name,
+                service.prefix,
+                if service.name == CHECKOUT { &[PAYMENT] } else { &[] },
+            ));
             checks.extend((service.name == PAYMENT).then(|| payment_check(address)).transpose()?);
         }
 
@@ -93,6 +110,31 @@ impl World {
         let (address, admin) = (gateway.local_addr().map_err(not_started)?, gateway.admin_addr());
         let (stop_gateway, gateway_stopped) = watch::channel(false);
         let gateway_task = tokio::spawn(gateway.run(stopped(gateway_stopped)));
+        let mut targets = targets
+            .into_iter()
+            .map(|(name, prefix, needs)| {
+                monitor::target(name, &format!("http://{address}{prefix}/health/status"), needs)
+            })
+            .collect::<Result<Vec<Target>, Problem>>()?;
+        let (mut orders, mut search) = (String::new(), String::new());
+        let mut serving = apis.serving;
+        for service in shop::all() {
+            let address = serving.add(listen_at(ANY).await?, service.app)?;
+            let url = format!("http://{address}{}", service.path);
+            targets.push(monitor::target(service.name, &url, service.depends_on)?);
+            match service.name {
+                shop::ORDERS => orders = url,
+                shop::SEARCH => search = url,
+                _ => {}
+            }
+        }
+        let (receiver, messages) = monitor::receiver();
+        let receiver = serving.add(listen_at(ANY).await?, receiver)?;
+        let pages = match listen {
+            None => listen_at_or_anywhere(CUSTOMARY_MONITOR).await?,
+            Some(_) => listen_at(ANY).await?,
+        };
+        let monitor = Monitor::start(pages, targets, receiver, identity(), everything(&token))?;
         let (stop_traffic, traffic_stopped) = watch::channel(false);
         let traffic = tokio::spawn(traffic::run(address, SEED, traffic_stopped));
         Ok(World {
@@ -100,6 +142,10 @@ impl World {
             admin,
             polls,
             token,
+            monitor,
+            orders,
+            search,
+            messages,
             lifesigns,
             polls_lifesigns,
             stop_traffic,
@@ -107,7 +153,7 @@ impl World {
             stop_gateway,
             gateway_task,
             stop_apis,
-            api_tasks: apis.tasks,
+            api_tasks: serving.tasks,
             folder,
         })
     }
@@ -121,6 +167,7 @@ impl World {
     pub(super) async fn stop(self) -> Result<Tally, Problem> {
         self.stop_traffic.send_replace(true);
         let tally = self.traffic.await.map_err(not_stopped)?;
+        let watching = self.monitor.stop().await?;
         self.stop_gateway.send_replace(true);
         self.gateway_task.await.map_err(not_stopped)?.map_err(not_stopped)?;
         self.stop_apis.send_replace(true);
@@ -129,9 +176,10 @@ impl World {
         }
         let (lifesigns, polls_lifesigns, folder) = (self.lifesigns, self.polls_lifesigns, self.folder);
         let clear = move || {
+            watching.shutdown(PATIENCE).map_err(not_stopped)?;
             polls_lifesigns.shutdown(PATIENCE).map_err(not_stopped)?;
             lifesigns.shutdown(PATIENCE).map_err(not_stopped)?;
-            drop((polls_lifesigns, lifesigns));
+            drop((watching, polls_lifesigns, lifesigns));
             folder.close().map_err(not_stopped)
         };
         tokio::task::spawn_blocking(clear).await.map_err(not_stopped)??;
@@ -139,10 +187,26 @@ impl World {
     }
 }
 
-/// What stands behind the gateway.
-struct Apis {
+/// What serves until it is told to stop.
+struct Serving {
     stopped: watch::Receiver<bool>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Serving {
+    /// Serves something more, and tells where.
+    fn add(&mut self, listener: TcpListener, app: Router) -> Result<SocketAddr, Problem> {
+        let address = listener.local_addr().map_err(not_started)?;
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        let serve = axum::serve(listener, app).with_graceful_shutdown(stopped(self.stopped.clone()));
+        self.tasks.push(tokio::spawn(serve.into_future()));
+        Ok(address)
+    }
+}
+
+/// What stands behind the gateway.
+struct Apis {
+    serving: Serving,
     options: Vec<ApiOptions>,
     routes: Vec<Route>,
 }
@@ -156,10 +220,7 @@ impl Apis {
         listener: TcpListener,
         app: Router,
     ) -> Result<SocketAddr, Problem> {
-        let address = listener.local_addr().map_err(not_started)?;
-        let app = app.into_make_service_with_connect_info::<SocketAddr>();
-        let serve = axum::serve(listener, app).with_graceful_shutdown(stopped(self.stopped.clone()));
-        self.tasks.push(tokio::spawn(serve.into_future()));
+        let address = self.serving.add(listener, app)?;
         let upstream = format!("http://{address}").parse().map_err(not_started)?;
         self.routes.push(Route { prefix: prefix.to_owned(), ..Route::new(name, upstream) });
         self.options.push(ApiOptions {
@@ -271,10 +332,10 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-fn not_started(error: impl std::error::Error) -> Problem {
+pub(super) fn not_started(error: impl std::error::Error) -> Problem {
     Problem::new("the demo could not be started").because(&error)
 }
 
-fn not_stopped(error: impl std::error::Error) -> Problem {
+pub(super) fn not_stopped(error: impl std::error::Error) -> Problem {
     Problem::new("the demo did not end as it should").because(&error)
 }

@@ -152,7 +152,7 @@ async fn payments_work_until_the_schedule_lets_them_fail() {
     check("payment-service", &steps).await;
 
     let app = app("payment-service");
-    tokio::time::advance(Duration::from_secs(80)).await;
+    tokio::time::advance(Duration::from_secs(95)).await;
     let mut down = 0;
     for _ in 0..100 {
         down += usize::from(send(&app, M::GET, "/payments/x", Value::Null).await.0 == 503);

@@ -42,7 +42,7 @@ pub(crate) fn figures(fleet: &Fleet) -> Router {
 /// What takes the right to write.
 pub(crate) fn writers(fleet: &Fleet) -> Router {
     Router::new()
-        .route("/api/incidents/{id}/acknowledgement", post(api::acknowledge).put(api::acknowledge))
+        .route("/api/incidents/{id}/acknowledgement", post(api::acknowledge))
         .with_state(fleet.clone())
 }
 

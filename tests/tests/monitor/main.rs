@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test has nothing better to do with an error than to stop")]
 
 mod balancers;
+mod described;
 mod misbehaving;
 mod outage;
 mod pages;

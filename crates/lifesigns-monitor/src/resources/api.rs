@@ -266,7 +266,7 @@ fn span(parameters: &Parameters, now: i64) -> Result<history::Span, String> {
     let (from, to) = (moment("from")?, moment("to")?.unwrap_or(now + 1));
     let last = match parameters.get("last") {
         None => DAY,
-        Some(text) => seconds(text).ok_or("`last` is a time such as 90m, 24h or 30d, at most 400d.")?,
+        Some(text) => seconds(text).ok_or("`last` is a time such as 90m, 24h or 30d.")?,
     };
     let from = from.unwrap_or(to - last);
     if from >= to {
@@ -275,6 +275,7 @@ fn span(parameters: &Parameters, now: i64) -> Result<history::Span, String> {
     Ok(history::Span { from: from.max(to - 400 * DAY), to })
 }
 
+/// A number of minutes, hours or days of at most six digits; more than 400 days are 400.
 fn seconds(text: &str) -> Option<i64> {
     let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {
@@ -283,8 +284,10 @@ fn seconds(text: &str) -> Option<i64> {
         "d" => DAY,
         _ => return None,
     };
-    let seconds = count.parse::<i64>().ok().filter(|count| *count > 0)?.checked_mul(unit)?;
-    (seconds <= 400 * DAY).then_some(seconds)
+    let is_count =
+        count.len() <= 6 && !count.starts_with('0') && count.bytes().all(|digit| digit.is_ascii_digit());
+    let count: i64 = count.parse().ok().filter(|_| is_count)?;
+    Some((count * unit).min(400 * DAY))
 }
 
 /// Asks the history on a thread that may wait for a disk.
@@ -326,7 +329,9 @@ mod tests {
         check(&[], Ok(DAY));
         check(&[("last", "90m")], Ok(5400));
         check(&[("last", "30d")], Ok(30 * DAY));
-        check(&[("last", "401d")], Err("last"));
+        check(&[("last", "401d")], Ok(400 * DAY));
+        check(&[("last", "0d")], Err("last"));
+        check(&[("last", "1000000m")], Err("last"));
         check(&[("last", "-1d")], Err("last"));
         check(&[("last", "é")], Err("last"));
         check(&[("from", "2026-03-16T17:00:00Z"), ("to", "2026-03-16T18:00:00Z")], Ok(3600));

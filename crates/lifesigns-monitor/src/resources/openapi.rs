@@ -216,9 +216,11 @@ fn parameter(name: &str) -> Value {
     let (place, schema, description) = match name {
         "name" => ("path", json!({"type": "string"}), "Name of a service."),
         "id" => ("path", json!({"type": "string"}), "Id of an incident."),
-        "last" => {
-            ("query", json!({"type": "string", "pattern": "^[0-9]+[mhd]$"}), "How far back: 90m, 24h, 30d.")
-        }
+        "last" => (
+            "query",
+            json!({"type": "string", "pattern": "^[1-9][0-9]{0,5}[mhd]$"}),
+            "How far back: 90m, 24h, 30d; 400 days at most.",
+        ),
         "from" => ("query", json!({"type": "string", "format": "date-time"}), "Begin of the time."),
         "to" => {
             ("query", json!({"type": "string", "format": "date-time"}), "End of the time; left out: now.")

@@ -37,7 +37,7 @@ fn each_is_seen_for_what_it_is_and_nobody_else_waits() {
     says("well", well("well"));
     says("hung", Reply::Hangs);
     says("dribbling", streams("Content-Length: 1000000\r\n", b" ", Duration::from_secs(1)));
-    says("endless", streams("Content-Length: 10000000000\r\n", &[b' '; 65_536], Duration::ZERO));
+    says("endless", streams("Content-Length: 10000000000\r\n", &vec![b' '; 65_536], Duration::ZERO));
     says("bomb", Reply::json(200, bomb()).with("Content-Encoding", "gzip"));
     says("lying", Reply::json(200, json!({"status": "DOWN", "components": {}}).to_string()));
     says(

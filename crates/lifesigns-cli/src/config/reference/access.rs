@@ -17,7 +17,7 @@ const ORGANIZATIONS: Key = key("organizations", Kind::List, "[\"example\"]")
 const ENVIRONMENTS: Key = key("environments", Kind::List, "[\"production\", \"test\"]")
     .about("Environments whose analytics it opens. Without it: that of this process.");
 
-const OPENS: &str = "What it opens: `analytics:read` (`/health/details` and queries), `health:details` (hidden fields and reasons), `metrics:read` (`/metrics`), `health:write` (switching maintenance on and off), `fleet:read`. Must be given.";
+const OPENS: &str = "What it opens: `analytics:read` (`/health/details` and queries), `health:details` (hidden fields and reasons), `metrics:read` (`/metrics`), `health:write` (switching maintenance on and off, taking up incidents), `fleet:read` (everything that a monitor has). Must be given.";
 
 /// `[[token]]`
 pub const TOKEN: Section = Section {

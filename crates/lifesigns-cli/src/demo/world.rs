@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use lifesigns::model::light::Light;
 use lifesigns::model::route::Templates;
 use lifesigns::model::store::Retention;
 use lifesigns::model::verdict::Thresholds;
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use super::monitor::{self, Monitor, Told};
 use super::traffic::{self, Tally};
@@ -134,6 +136,7 @@ impl World {
             None => listen_at_or_anywhere(CUSTOMARY_MONITOR).await?,
             Some(_) => listen_at(ANY).await?,
         };
+        judged(&lifesigns).await;
         let monitor = Monitor::start(pages, targets, receiver, identity(), everything(&token))?;
         let (stop_traffic, traffic_stopped) = watch::channel(false);
         let traffic = tokio::spawn(traffic::run(address, SEED, traffic_stopped));
@@ -324,6 +327,18 @@ fn new_token() -> Result<String, Problem> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(not_started)?;
     Ok(token::token_of(&secret))
+}
+
+/// Waits until every API is green, but not for long: before its first check has run it is amber, which is no outage.
+async fn judged(lifesigns: &Lifesigns) {
+    let are_green = || lifesigns.apis().all(|api| api.snapshot().verdict.light == Light::Green);
+    let green = async {
+        while !are_green() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // With one that is not green the world is shown as it is.
+    let _ = timeout(PATIENCE, green).await;
 }
 
 /// Resolves when the value turns true or nobody can turn it any more.

@@ -150,7 +150,7 @@ fn what_cannot_be_known_is_told_and_is_no_yes() {
     let repository = Repository::new();
     let repo = ["--repo", repository.path()];
     let ask = |revision: &str, url: &str| {
-        says(&[&repository.first, url, repo[0], repo[1]], 1, "no", &["!", revision])
+        says(&[&repository.first, url, repo[0], repo[1]], 1, "no", &["!", revision]);
     };
     ask("is not in the repository", &running("abcdef0123456").url("/health"));
     ask("`2963648-dirty`, which is no commit hash", &running("2963648-dirty").url("/health"));

@@ -26,5 +26,5 @@ pub use self::fleet::{Fleet, OpenError, Options};
 pub use self::recent::{Minute, Recent};
 pub use self::resources::{event_json, history_json};
 pub use self::server::{ServeOptions, serve};
-pub use self::target::Target;
+pub use self::target::{PLACES, Target};
 pub use self::view::{Counts, Leak, ServiceView};

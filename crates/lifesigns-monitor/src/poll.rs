@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::service::{Answered, Observation, Sight};
-use crate::target::Target;
+use crate::target::{PLACES, Target, companions};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("lifesigns/", env!("CARGO_PKG_VERSION")));
 /// What is liked best says most; what cannot answer like that says what it can.
@@ -29,6 +29,8 @@ const LONGEST_RETRY: Duration = Duration::from_hours(1);
 /// What polls have found out about how to ask a service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Manner {
+    /// Where it is asked; `None` before that has been found out.
+    pub(crate) place: Option<Url>,
     /// In which dialect it answered last.
     pub(crate) dialect: Option<Dialect>,
     /// The last status code.
@@ -76,22 +78,48 @@ async fn ask(
     manner: &mut Manner,
     in_full: bool,
 ) -> Result<(Answered, Option<Vec<u8>>), Failure> {
+    let url = place(fetcher, target, manner).await?;
     let began = Instant::now();
     if !in_full && manner.may_be_head() {
-        let answer = fetcher.fetch(&target.url, &request(target, Method::HEAD)).await?;
+        let answer = fetcher.fetch(&url, &request(target, Method::HEAD)).await?;
         if answer.status == manner.code {
             return Ok((answered(target, manner, &answer, began.elapsed()), None));
         }
         manner.needs_get = matches!(answer.status, 405 | 501);
     }
     let began = Instant::now();
-    let answer = fetcher.fetch(&target.url, &request(target, Method::GET)).await?;
+    let answer = fetcher.fetch(&url, &request(target, Method::GET)).await?;
     let answered = answered(target, manner, &answer, began.elapsed());
     let body = match answer.body {
         Body::Whole(body) => Some(body.to_vec()),
         Body::TooLong(_) | Body::Unreadable(_) => None,
     };
     Ok((answered, body))
+}
+
+/// Where a service is asked. One that has told of nothing but its base is tried at the usual places, once.
+async fn place(fetcher: &Fetcher, target: &Target, manner: &mut Manner) -> Result<Url, Failure> {
+    if let Some(place) = &manner.place {
+        return Ok(place.clone());
+    }
+    let mut found = target.url.clone();
+    if target.is_base() {
+        for path in PLACES {
+            let mut url = target.url.clone();
+            url.set_path(path);
+            let answer = fetcher.fetch(&url, &request(target, Method::GET)).await?;
+            let content_type = answer.headers.get(hyper::header::CONTENT_TYPE);
+            let content_type = content_type.and_then(|value| value.to_str().ok());
+            if let Body::Whole(body) = &answer.body
+                && dialect::read(None, answer.status, content_type, body).is_ok()
+            {
+                found = url;
+                break;
+            }
+        }
+    }
+    manner.place = Some(found.clone());
+    Ok(found)
 }
 
 fn request(target: &Target, method: Method) -> Request {
@@ -167,7 +195,7 @@ async fn about(fetcher: &Fetcher, target: &Target, manner: &Manner, body: &[u8])
         return own;
     }
     let mut known = own;
-    let companions = target.companions();
+    let companions = companions(manner.place.as_ref().unwrap_or(&target.url));
     let (first, second) = tokio::join!(
         introduction(fetcher, target, companions.first()),
         introduction(fetcher, target, companions.get(1)),

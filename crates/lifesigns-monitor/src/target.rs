@@ -8,12 +8,15 @@ use url::Url;
 
 use crate::service::{Name, Patience};
 
+/// Where a service is asked whose URL has no path, in this order, until an answer can be read.
+pub const PLACES: [&str; 5] = ["/health/status", "/health", "/status", "/actuator/health", "/healthz"];
+
 /// A service that is watched.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Its name, unique in the fleet: letters, digits, `.`, `_` and `-`, at most 64.
     pub name: Name,
-    /// Where its health is asked for.
+    /// Where its health is asked for. Without a path and a dialect it is looked for at the [`PLACES`].
     pub url: Url,
     /// In which dialect it answers; `None`: found out.
     pub dialect: Option<Dialect>,
@@ -55,25 +58,29 @@ impl Target {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// The other resources in which a service of Lifesigns tells of itself, for the URL of one of them.
-    pub(crate) fn companions(&self) -> Vec<Url> {
-        let path = self.url.path();
-        let Some(base) =
-            ["/health/status", "/health", "/status"].iter().find_map(|end| path.strip_suffix(end))
-        else {
-            return Vec::new();
-        };
-        let own = &path[base.len()..];
-        let others = ["/status", "/health"].into_iter().filter(|other| *other != own);
-        others
-            .map(|other| {
-                let mut url = self.url.clone();
-                url.set_path(&format!("{base}{other}"));
-                url.set_query(None);
-                url
-            })
-            .collect()
+    /// Whether its URL says where it is, and not where its health is.
+    pub(crate) fn is_base(&self) -> bool {
+        self.dialect.is_none() && self.url.path() == "/" && self.url.query().is_none()
     }
+}
+
+/// The other resources in which a service of Lifesigns tells of itself, for the URL of one of them.
+pub(crate) fn companions(url: &Url) -> Vec<Url> {
+    let path = url.path();
+    let Some(base) = ["/health/status", "/health", "/status"].iter().find_map(|end| path.strip_suffix(end))
+    else {
+        return Vec::new();
+    };
+    let own = &path[base.len()..];
+    let others = ["/status", "/health"].into_iter().filter(|other| *other != own);
+    others
+        .map(|other| {
+            let mut url = url.clone();
+            url.set_path(&format!("{base}{other}"));
+            url.set_query(None);
+            url
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -83,7 +90,7 @@ mod tests {
     #[test]
     fn a_service_tells_of_itself_in_resources_beside_each_other() {
         let check = |url: &str, companions: &[&str]| {
-            let found = Target::new("a", url.parse().unwrap()).companions();
+            let found = super::companions(&url.parse().unwrap());
             assert_eq!(found.iter().map(Url::as_str).collect::<Vec<_>>(), companions, "{url}");
         };
         check("http://a/health/status", &["http://a/status", "http://a/health"]);

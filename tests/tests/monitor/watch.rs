@@ -148,6 +148,28 @@ fn a_fleet_is_seen_as_it_is_and_remembered() {
 }
 
 #[test]
+fn a_service_is_found_where_services_usually_are() {
+    let ours = Service::start([("/health/status", Reply::json(200, "{\"summary\":{\"status\":\"GREEN\"}}"))]);
+    ours.says("/status", well("ours"));
+    let theirs = Service::start([("/actuator/health", Reply::json(503, "{\"status\":\"DOWN\"}"))]);
+    let page = Service::start([("/", Reply::new(200, "text/html", "<h1>Welcome</h1>"))]);
+    let folder = tempfile::tempdir().unwrap();
+    let services = [("ours", &ours), ("theirs", &theirs), ("page", &page)];
+    let more: String = services
+        .iter()
+        .map(|(name, service)| format!("\n[[service]]\nname = \"{name}\"\nurl = \"{}\"\n", service.url("")))
+        .collect();
+    let monitor = Monitor::start(folder.path(), &configuration(&ours, &[], &more));
+    assert_eq!(monitor.wait_for_light("ours", "GREEN")["version"], "1.0");
+    monitor.wait_for_light("theirs", "RED");
+    monitor.wait_for_light("page", "GREEN");
+    let asked = page.heard().iter().filter(|path| *path != "/").count();
+    wait::until("the page to be asked again", || (page.heard().len() > asked + 3).then_some(()));
+    let others = page.heard().iter().filter(|path| *path != "/").count();
+    assert_eq!(others, asked, "it is looked for once");
+}
+
+#[test]
 fn strangers_see_what_is_public_and_holders_of_a_token_everything() {
     let service = Service::start([]);
     for name in ["shop", "secret"] {

@@ -11,13 +11,11 @@ use jiff::Timestamp;
 use lifesigns_fetch::{Answer, Body, Failure, FailureKind, Fetcher, Request};
 use lifesigns_model::dialect::{self, Dialect, Introduction, Reading, introduction};
 use lifesigns_model::light::Light;
+use lifesigns_monitor::PLACES;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
-
-/// Where a service without a path is asked, in this order.
-const PLACES: [&str; 5] = ["/health/status", "/health", "/status", "/actuator/health", "/healthz"];
 
 /// What is wanted: identity and figures as they stand in `application/json` first, health in any dialect otherwise.
 const ACCEPTED: &str = "application/json, application/health+json;q=0.9, \

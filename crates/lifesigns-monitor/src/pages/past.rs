@@ -37,6 +37,7 @@ const BELIEVED_WITHIN: i64 = 2 * DAY;
 /// How far back a chart or a figure goes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Window {
+    Hour,
     Day,
     Week,
     Month,
@@ -45,12 +46,13 @@ pub(super) enum Window {
 }
 
 impl Window {
-    pub(super) const ALL: [Window; 5] =
-        [Window::Day, Window::Week, Window::Month, Window::Quarter, Window::Year];
+    pub(super) const ALL: [Window; 6] =
+        [Window::Hour, Window::Day, Window::Week, Window::Month, Window::Quarter, Window::Year];
 
     /// As it stands in a query.
     pub(super) const fn name(self) -> &'static str {
         match self {
+            Window::Hour => "1h",
             Window::Day => "24h",
             Window::Week => "7d",
             Window::Month => "30d",
@@ -62,6 +64,7 @@ impl Window {
     /// For people.
     pub(super) const fn words(self) -> &'static str {
         match self {
+            Window::Hour => "1 hour",
             Window::Day => "24 hours",
             Window::Week => "7 days",
             Window::Month => "30 days",
@@ -81,6 +84,7 @@ impl Window {
 
     const fn seconds(self) -> i64 {
         match self {
+            Window::Hour => 3600,
             Window::Day => DAY,
             Window::Week => 7 * DAY,
             Window::Month => 30 * DAY,
@@ -92,6 +96,7 @@ impl Window {
     /// How long a part of a chart of it is, in seconds.
     const fn part(self) -> i64 {
         match self {
+            Window::Hour => 60,
             Window::Day => 600,
             Window::Week => 3600,
             Window::Month => 4 * 3600,

@@ -69,7 +69,9 @@ pub(crate) fn observe(options: &Options) -> Outcome<String> {
     for (count, interval) in [(6, 10), (1_000, 10), (20_000, 60)] {
         if options.wants(&count.to_string()) {
             let duration = options.duration.max(Duration::from_secs(interval));
-            text.push_str(&monitor(options, &fleet, count, interval, duration)?);
+            let row = monitor(options, &fleet, count, interval, duration)?;
+            complain(row.trim_end());
+            text.push_str(&row);
         }
     }
     if options.wants("blackbox") {
@@ -178,13 +180,28 @@ fn probe(address: SocketAddr, path: &str, duration: Duration) -> Outcome<u32> {
     let mut probes = 0;
     while begin.elapsed() < duration {
         let (status, text) = load::get(address, path)?;
-        if status != 200 || !text.contains("probe_success 1") {
+        if status != 200 || !unchunked(&text).contains("probe_success 1") {
             return Err(format!("the exporter answers {status}: {text}").into());
         }
         probes += 1;
         thread::sleep((Duration::from_millis(10) * probes).saturating_sub(begin.elapsed()));
     }
     Ok(probes)
+}
+
+/// A body that comes in chunks (RFC 9112 §7.1), without their lengths; whatever is no such body as it is.
+fn unchunked(body: &str) -> String {
+    let (mut whole, mut rest) = (String::new(), body);
+    while let Some((length, more)) = rest.split_once("\r\n") {
+        let Some((chunk, after)) =
+            usize::from_str_radix(length, 16).ok().and_then(|length| more.split_at_checked(length))
+        else {
+            return body.to_owned();
+        };
+        whole.push_str(chunk);
+        rest = after.trim_start_matches("\r\n");
+    }
+    whole
 }
 
 /// How long pages take that have much to show.

@@ -97,6 +97,29 @@ impl Desk {
         }
     }
 
+    /// A service is not watched any more: what is known of it is forgotten, and what went on has ended.
+    pub(crate) fn taken_out(&mut self, now: i64, name: &Name, text: &str) {
+        let known: Option<Service> = serde_json::from_str(text).ok();
+        if let Some(outage) = known.as_ref().and_then(|service| service.outage.as_ref()) {
+            let detail = json!({
+                "light": outage.worst, "cause": outage.cause, "failing": outage.failing, "excerpt": outage.excerpt,
+                "environment": null, "traits": [], "deploy": null, "incident": "",
+            });
+            let key = format!("{}-{name}", outage.began);
+            self.event(EventKind::Outage, &key, Some(name), outage.began, Some(now), &detail);
+        }
+        self.note(SERVICES, name, None);
+    }
+
+    /// An outage of which no incident knows is told of as if it began now.
+    pub(crate) fn take_up(&mut self, now: i64, target: &Target, service: &Service) {
+        let mut members = self.incidents.open().iter().flat_map(|incident| &incident.members);
+        let is_known = members.any(|one| one.affected.name == *target.name && one.affected.ended.is_none());
+        if service.outage.is_some() && !is_known {
+            self.change(now, target, service, &Change::OutageBegan);
+        }
+    }
+
     pub(crate) fn reading(&mut self, name: &Name, reading: Reading) {
         if self.entries.len() >= MOST_ENTRIES {
             self.dropped += 1;

@@ -23,7 +23,7 @@ use crate::recent::Recent;
 use crate::service::{Change, Name, Observation, Sample, Service, Sight};
 use crate::target::Target;
 
-/// A light counts for so many intervals; then nothing is known any more.
+/// A light counts for so many times what is waited from poll to poll; then nothing is known any more.
 const STALE_AFTER: u32 = 3;
 /// More services than this begin without the last hour that the history has of them.
 const MOST_RESTORED: usize = 5_000;
@@ -101,7 +101,7 @@ pub(crate) struct Inner {
     /// The address of the monitor for people.
     pub(crate) link: Option<String>,
     cascade: i64,
-    last_sweep: AtomicI64,
+    pub(crate) last_sweep: AtomicI64,
     /// Woken when all services are to be asked at once.
     pub(crate) sweep: Notify,
     /// Woken when something has changed that somebody may want to be told, or see.
@@ -130,6 +130,8 @@ pub(crate) struct State {
     pub(crate) recent: Recent,
     pub(crate) manner: Manner,
     pub(crate) polls: u64,
+    /// For how long it was left alone after the last poll.
+    pub(crate) wait: Duration,
     /// When it is asked next, in milliseconds since 1970; 0 while it is asked.
     pub(crate) next: i64,
 }
@@ -186,7 +188,13 @@ impl Fleet {
         let by_name =
             watched.iter().enumerate().map(|(index, one)| (Arc::clone(&one.target.name), index)).collect();
         desk.close_lost(now, &|name| watched_outage(&watched, &by_name, name));
-        note_gap(&mut desk, &*store, now)?;
+        for (name, text) in kept.iter().filter(|(name, _)| !by_name.contains_key(*name)) {
+            desk.taken_out(now, name, text);
+        }
+        for one in &watched {
+            desk.take_up(now, &one.target, &one.lock().service);
+        }
+        note_gap(&mut desk, &*store, now, &watched)?;
         let inner = Inner {
             watched,
             by_name,
@@ -252,15 +260,27 @@ fn watched_outage(watched: &[Watched], by_name: &HashMap<Name, usize>, name: &st
     by_name.get(name).is_some_and(|index| watched[*index].lock().service.outage.is_some())
 }
 
-fn note_gap(desk: &mut Desk, store: &dyn HistoryStore, now: i64) -> Result<(), StoreError> {
+fn note_gap(
+    desk: &mut Desk,
+    store: &dyn HistoryStore,
+    now: i64,
+    watched: &[Watched],
+) -> Result<(), StoreError> {
     let notes = store.recall(desk::MONITOR)?;
     let alive =
         notes.iter().find(|note| &*note.key == desk::ALIVE).and_then(|note| note.text.parse::<i64>().ok());
-    if let Some(alive) = alive.filter(|alive| now - alive > crate::watch::ALIVE_EVERY * 3) {
+    if let Some(alive) = alive.filter(|alive| now - alive > crate::watch::ALIVE_EVERY + 5_000) {
         desk.gap(alive, now, "the monitor was not running");
+        blind(desk, watched, alive);
     }
     desk.alive(now);
     Ok(())
+}
+
+/// From then on nothing is known of any service, until it is asked again.
+pub(crate) fn blind(desk: &mut Desk, watched: &[Watched], since: i64) {
+    let reading = Reading { at: since / 1000 + 1, light: None, code: 0, latency_us: None, memory_mb: None };
+    watched.iter().for_each(|one| desk.reading(&one.target.name, reading));
 }
 
 impl State {
@@ -378,7 +398,8 @@ impl Watched {
     /// How it is now: what is believed, unless that is too old or nothing is known.
     pub(crate) fn light(&self, state: &State, now: i64) -> Option<Light> {
         let service = &state.service;
-        let longest = self.target.interval.max(Duration::from_mins(1)) * STALE_AFTER + self.target.deadline;
+        let wait = self.target.interval.max(state.wait).max(Duration::from_mins(1));
+        let longest = wait * STALE_AFTER + self.target.deadline;
         let is_stale = now - service.asked > i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
         service.light.filter(|_| service.not_known_since.is_none() && !is_stale)
     }

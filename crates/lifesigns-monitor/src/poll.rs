@@ -5,14 +5,14 @@ use std::time::Duration;
 use hyper::Method;
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use jiff::{SignedDuration, Timestamp};
-use lifesigns_fetch::{Answer, Body, Failure, Fetcher, Request};
+use lifesigns_fetch::{Answer, Body, Failure, FailureKind, Fetcher, Request};
 use lifesigns_model::dialect::{self, Dialect, Introduction};
 use lifesigns_model::light::Light;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use crate::service::{Answered, Observation, Sight};
-use crate::target::{PLACES, Target, companions};
+use crate::service::{Answered, Observation, Sight, Traffic};
+use crate::target::{PLACES, Target, companions, details};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("lifesigns/", env!("CARGO_PKG_VERSION")));
 /// What is liked best says most; what cannot answer like that says what it can.
@@ -31,6 +31,8 @@ const LONGEST_RETRY: Duration = Duration::from_hours(1);
 pub(crate) struct Manner {
     /// Where it is asked; `None` before that has been found out.
     pub(crate) place: Option<Url>,
+    /// Whether that is its root for want of anything better.
+    pub(crate) is_fallback: bool,
     /// In which dialect it answered last.
     pub(crate) dialect: Option<Dialect>,
     /// The last status code.
@@ -57,18 +59,25 @@ pub(crate) async fn poll(
     let asked = timeout(target.deadline, ask(fetcher, target, manner, in_full)).await;
     let (sight, body) = match asked {
         Ok(Ok((answered, body))) => (Sight::Answered(answered), body),
-        Ok(Err(failure)) if failure.is_own => (Sight::NotKnown { why: failure.message }, None),
+        Ok(Err(failure)) if failure.is_own => {
+            let is_network = failure.kind == FailureKind::Unreachable;
+            (Sight::NotKnown { why: failure.message, is_network }, None)
+        }
         Ok(Err(failure)) => (Sight::Failed { why: failure.message }, None),
         Err(_) => {
             let why = format!("does not answer within {} s", target.deadline.as_secs_f64());
             (Sight::Failed { why }, None)
         }
     };
-    let introduction = match body {
-        Some(body) => Some(about(fetcher, target, manner, &body).await),
-        None => None,
+    let (introduction, traffic) = match body {
+        Some(body) => {
+            let (about, traffic) =
+                tokio::join!(about(fetcher, target, manner, &body), traffic(fetcher, target, manner));
+            (Some(about), traffic)
+        }
+        None => (None, None),
     };
-    Observation { at, sight, introduction }
+    Observation { at, sight, introduction, traffic }
 }
 
 /// The answer, and its body if it was asked for and could be read.
@@ -78,7 +87,7 @@ async fn ask(
     manner: &mut Manner,
     in_full: bool,
 ) -> Result<(Answered, Option<Vec<u8>>), Failure> {
-    let url = place(fetcher, target, manner).await?;
+    let url = place(fetcher, target, manner, in_full).await?;
     let began = Instant::now();
     if !in_full && manner.may_be_head() {
         let answer = fetcher.fetch(&url, &request(target, Method::HEAD)).await?;
@@ -97,9 +106,17 @@ async fn ask(
     Ok((answered, body))
 }
 
-/// Where a service is asked. One that has told of nothing but its base is tried at the usual places, once.
-async fn place(fetcher: &Fetcher, target: &Target, manner: &mut Manner) -> Result<Url, Failure> {
-    if let Some(place) = &manner.place {
+/// Where a service is asked. One that has told of nothing but its base is tried at the usual places, and where there is
+/// nothing, now and then again.
+async fn place(
+    fetcher: &Fetcher,
+    target: &Target,
+    manner: &mut Manner,
+    in_full: bool,
+) -> Result<Url, Failure> {
+    if let Some(place) = &manner.place
+        && !(manner.is_fallback && in_full)
+    {
         return Ok(place.clone());
     }
     let mut found = target.url.clone();
@@ -110,14 +127,19 @@ async fn place(fetcher: &Fetcher, target: &Target, manner: &mut Manner) -> Resul
             let answer = fetcher.fetch(&url, &request(target, Method::GET)).await?;
             let content_type = answer.headers.get(hyper::header::CONTENT_TYPE);
             let content_type = content_type.and_then(|value| value.to_str().ok());
-            if let Body::Whole(body) = &answer.body
-                && dialect::read(None, answer.status, content_type, body).is_ok()
-            {
-                found = url;
-                break;
+            let Body::Whole(body) = &answer.body else { continue };
+            match dialect::read(None, answer.status, content_type, body) {
+                // Whatever stands before a service that is not there yet answers a code without a sense.
+                Ok(reading) if reading.dialect == Dialect::Code && answer.status >= 300 => return Ok(url),
+                Ok(_) => {
+                    found = url;
+                    break;
+                }
+                Err(_) => {}
             }
         }
     }
+    manner.is_fallback = target.is_base() && found == target.url;
     manner.place = Some(found.clone());
     Ok(found)
 }
@@ -155,6 +177,9 @@ fn answered(target: &Target, manner: &mut Manner, answer: &Answer, latency: Dura
     if let Some(left) = left.filter(|left| *left < CERTIFICATE_SOON && judged.light == Light::Green) {
         judged.light = Light::Amber;
         judged.why = format!("its certificate expires in {} hours", left.as_hours());
+    }
+    if answer.status == 404 && target.is_base() {
+        manner.place = None;
     }
     manner.code = answer.status;
     manner.dialect = judged.dialect;
@@ -204,6 +229,18 @@ async fn about(fetcher: &Fetcher, target: &Target, manner: &Manner, body: &[u8])
         known = known.or(more);
     }
     known
+}
+
+/// What a service of Lifesigns that lets the monitor in says of its traffic.
+async fn traffic(fetcher: &Fetcher, target: &Target, manner: &Manner) -> Option<Traffic> {
+    target.authorization.as_ref()?;
+    let url = details(manner.place.as_ref().unwrap_or(&target.url))?;
+    let request = request(target, Method::GET);
+    match timeout(ABOUT.min(target.deadline), fetcher.fetch(&url, &request)).await {
+        Ok(Ok(Answer { body: Body::Whole(body), .. })) => Traffic::read(&body),
+        // How it is has been told already.
+        _ => None,
+    }
 }
 
 async fn introduction(fetcher: &Fetcher, target: &Target, url: Option<&Url>) -> Option<Introduction> {

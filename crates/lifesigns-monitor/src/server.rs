@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use lifesigns::{FleetStatus, Lifesigns};
@@ -24,10 +27,12 @@ use crate::{login, pages, resources};
 
 /// For the head of a request, and for silence before it.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+/// For the body of a request and the head of its answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
 /// Connections at a time; more wait.
 const MOST_CONNECTIONS: usize = 1_000;
 /// For requests in progress at the end.
-const LAST_REQUESTS: Duration = Duration::from_secs(5);
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
 /// After a connection that could not be taken.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -66,7 +71,15 @@ impl Fleet {
             .merge(pages::public_router(self.clone(), settings))
             .layer(from_fn_with_state(door.clone(), access::everybody));
         let router = operators.merge(figures).merge(writers).merge(everybody).merge(login::router(&door));
-        Ok(router)
+        Ok(router.layer(from_fn(in_time)))
+    }
+}
+
+/// A request whose body does not come, or whose answer is not begun, does not keep its connection.
+async fn in_time(request: Request, next: Next) -> Response {
+    match timeout(ANSWER_PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, "close")]).into_response(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Pure: what is told here came with an observation, the time as well.
 
 pub mod memory;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use lifesigns_model::light::Light;
 use serde::{Deserialize, Serialize};
 
 pub use self::memory::{Sample, Trend};
+pub use self::traffic::Traffic;
 
 /// Readings of which changes are counted.
 const WINDOW: usize = 20;
@@ -32,6 +34,8 @@ pub struct Observation {
     pub sight: Sight,
     /// What the service says of itself, where it was asked for that.
     pub introduction: Option<Introduction>,
+    /// What it says of its traffic, where it was asked for that.
+    pub traffic: Option<Traffic>,
 }
 
 /// What came of asking a service.
@@ -48,6 +52,8 @@ pub enum Sight {
     NotKnown {
         /// What was missing.
         why: String,
+        /// Whether it was a way there, which may be somebody else's fault.
+        is_network: bool,
     },
 }
 
@@ -128,6 +134,9 @@ pub struct Service {
     pub deploy: Option<Deploy>,
     /// When its process began, in milliseconds since 1970, as far as its uptime tells.
     pub process_began: Option<i64>,
+    /// What it last said of its traffic.
+    #[serde(skip)]
+    pub traffic: Option<Traffic>,
     #[serde(skip)]
     uptime: Option<Duration>,
     #[serde(skip)]
@@ -284,8 +293,10 @@ impl Service {
         let mut changes = Vec::new();
         self.asked = seen.at;
         let (light, why, failing, excerpt) = match &seen.sight {
-            Sight::NotKnown { why } => {
+            Sight::NotKnown { why, .. } => {
                 self.not_known_since.get_or_insert(seen.at);
+                // What was seen before says nothing of what is seen after.
+                self.streak.count = 0;
                 self.code = 0;
                 self.latency_us = None;
                 why.clone_into(&mut self.why);
@@ -303,6 +314,7 @@ impl Service {
             }
         };
         self.not_known_since = None;
+        self.traffic = seen.traffic.or(self.traffic);
         if let Some(introduction) = &seen.introduction {
             self.meet(introduction, seen.at, &mut changes);
         }
@@ -336,6 +348,12 @@ impl Service {
     ) {
         // A service whose readings change all the time is never as well as its best ones.
         let light = if self.is_flapping { light.max(Light::Amber) } else { light };
+        let told = match (self.is_flapping, &**why) {
+            (false, why) => why.to_owned(),
+            (true, "") => "changes all the time".to_owned(),
+            (true, why) => format!("changes all the time; now {why}"),
+        };
+        let why = &told;
         let believed = self.light.unwrap_or_default();
         if light == believed && self.light.is_some() {
             self.streak.count = 0;
@@ -373,9 +391,6 @@ impl Service {
             return;
         }
         why.clone_into(&mut self.why);
-        if self.is_flapping {
-            self.why = format!("changes all the time; now {why}");
-        }
         match &mut self.outage {
             Some(outage) => {
                 outage.worst = Light::from(outage.worst).max(streak.light).into();

@@ -64,13 +64,23 @@ impl Target {
     }
 }
 
+/// What stands before the name of a resource in which a service of Lifesigns tells of itself.
+fn base(url: &Url) -> Option<&str> {
+    ["/health/status", "/health", "/status"].iter().find_map(|end| url.path().strip_suffix(end))
+}
+
+/// Where such a service tells of its traffic in the last hour, for the URL of another of its resources.
+pub(crate) fn details(url: &Url) -> Option<Url> {
+    let path = format!("{}/health/details", base(url)?);
+    let mut details = url.clone();
+    details.set_path(&path);
+    details.set_query(Some("duration=1h&interval=60"));
+    Some(details)
+}
+
 /// The other resources in which a service of Lifesigns tells of itself, for the URL of one of them.
 pub(crate) fn companions(url: &Url) -> Vec<Url> {
-    let path = url.path();
-    let Some(base) = ["/health/status", "/health", "/status"].iter().find_map(|end| path.strip_suffix(end))
-    else {
-        return Vec::new();
-    };
+    let (path, Some(base)) = (url.path(), base(url)) else { return Vec::new() };
     let own = &path[base.len()..];
     let others = ["/status", "/health"].into_iter().filter(|other| *other != own);
     others

@@ -11,7 +11,7 @@ use crate::alerts::incidents::Incident;
 use crate::breaker::Breaker;
 use crate::fleet::{Fleet, State, Watched};
 use crate::recent::Minute;
-use crate::service::{About, Deploy, Letter, Name, Outage, Sample, Service};
+use crate::service::{About, Deploy, Letter, Name, Outage, Sample, Service, Traffic};
 use crate::target::Target;
 
 /// A service as it is known now. Whatever it says of itself is a stranger's text: to be escaped where it is shown.
@@ -55,6 +55,8 @@ pub struct ServiceView {
     pub leak: Option<Leak>,
     /// Its memory since its process began, at most 256 samples; empty where many services are seen at once.
     pub memory: Vec<Sample>,
+    /// Its traffic in the last hour, where it lets the monitor see that.
+    pub traffic: Option<Traffic>,
     /// The last 60 minutes, this one last; `None` where it was not asked.
     pub minutes: [Option<Minute>; 60],
     /// Whether to call it.
@@ -65,6 +67,8 @@ pub struct ServiceView {
     pub is_public: bool,
     /// How often it is asked.
     pub interval: Duration,
+    /// For how long a reading counts, in seconds, if none follows.
+    pub hold: i64,
 }
 
 /// Memory that grows steadily.
@@ -112,8 +116,21 @@ impl Counts {
     }
 }
 
+/// A URL without what may be known to its service alone.
+pub(crate) fn without_secrets(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let query = if url.query().is_some() { "?…" } else { "" };
+    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
+}
+
+/// Three times what is waited from poll to poll, in seconds.
+fn hold(wait: Duration) -> i64 {
+    i64::try_from(wait.as_secs().max(60)).unwrap_or(i64::MAX / 3) * 3
+}
+
 impl Watched {
-    fn view(&self, now: i64, with_memory: bool) -> ServiceView {
+    fn view(&self, now: i64, red_interval: Duration, with_memory: bool) -> ServiceView {
         let state = self.lock();
         let State { service, recent, next, .. } = &*state;
         let light = self.light(&state, now);
@@ -151,10 +168,12 @@ impl Watched {
             certificate_expires: service.certificate_expires,
             leak,
             memory: if with_memory { service.memory.samples().to_vec() } else { Vec::new() },
+            traffic: service.traffic,
             minutes: recent.minutes(now),
             depends_on: self.target.depends_on.clone(),
             is_public: self.target.is_public,
             interval: self.target.interval,
+            hold: hold(self.target.interval.max(red_interval)),
         }
     }
 }
@@ -167,14 +186,14 @@ impl Fleet {
 
     /// The same, one by one.
     pub(crate) fn views(&self) -> impl Iterator<Item = ServiceView> {
-        let now = self.now();
-        self.inner.watched.iter().map(move |watched| watched.view(now, false))
+        let (now, red_interval) = (self.now(), self.inner.red_interval);
+        self.inner.watched.iter().map(move |watched| watched.view(now, red_interval, false))
     }
 
     /// The service of that name.
     pub fn service(&self, name: &str) -> Option<ServiceView> {
         let now = self.now();
-        self.find(name).map(|watched| watched.view(now, true))
+        self.find(name).map(|watched| watched.view(now, self.inner.red_interval, true))
     }
 
     /// How many services have which light.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use lifesigns_model::light::Light;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::alerts::{Delivery, Undelivered};
-use crate::fleet::{Fleet, Inner, NO_MORE, State};
+use crate::fleet::{Fleet, Inner, NO_MORE, State, blind};
 use crate::poll::poll;
 use crate::service::{Observation, Sight};
 use crate::target::Target;
@@ -73,25 +73,36 @@ async fn schedule(inner: Arc<Inner>) {
         .collect();
     let slots = Arc::new(Semaphore::new(MOST_POLLS));
     // Each service is at one place only: in the heap, or under way.
-    let (done, mut finished) = mpsc::channel(count.max(1));
     let network = Arc::new(Network::default());
     let mut polls = JoinSet::new();
+    let mut asked: HashMap<tokio::task::Id, usize> = HashMap::new();
     loop {
         let next = waiting.peek().map(|Reverse((due, _))| *due);
         tokio::select! {
             () = sleep_until(next.unwrap_or(began)), if next.is_some() => {
                 let Some(Reverse((due, index))) = waiting.pop() else { continue };
-                while polls.try_join_next().is_some() {}
                 let (inner, slots) = (Arc::clone(&inner), Arc::clone(&slots));
-                let (done, network) = (done.clone(), Arc::clone(&network));
-                polls.spawn(async move {
+                let network = Arc::clone(&network);
+                let task = polls.spawn(async move {
                     // The semaphore is never closed.
-                    let Ok(_slot) = slots.acquire().await else { return };
-                    let wait = one(&inner, &network, index, due).await;
-                    let _ = done.send((index, wait)).await;
+                    let _slot = slots.acquire().await;
+                    one(&inner, &network, index, due).await
                 });
+                asked.insert(task.id(), index);
             }
-            Some((index, wait)) = finished.recv() => waiting.push(Reverse((Instant::now() + wait, index))),
+            Some(ended) = polls.join_next_with_id(), if !polls.is_empty() => {
+                let (task, wait) = match ended {
+                    Ok((task, wait)) => (task, Some(wait)),
+                    Err(error) => (error.id(), None),
+                };
+                let Some(index) = asked.remove(&task) else { continue };
+                let target = &inner.watched[index].target;
+                if wait.is_none() {
+                    inner.figures.under_way.fetch_sub(1, Relaxed);
+                    tracing::error!(service = &*target.name, "a poll ended before its time; it is asked again");
+                }
+                waiting.push(Reverse((Instant::now() + wait.unwrap_or(target.interval), index)));
+            }
             () = inner.sweep.notified() => waiting = sweep(waiting.into_vec(), Instant::now()),
         }
     }
@@ -122,7 +133,13 @@ async fn one(inner: &Inner, network: &Network, index: usize, due: Instant) -> Du
         && !network.is_there(&inner.references).await
     {
         let why = "the monitor itself has no network: none of its references takes a connection".to_owned();
-        seen = Observation { sight: Sight::NotKnown { why }, ..seen };
+        seen = Observation { sight: Sight::NotKnown { why, is_network: true }, ..seen };
+    } else if let Sight::NotKnown { why, is_network: true } = &seen.sight
+        && !inner.references.is_empty()
+        && network.is_there(&inner.references).await
+    {
+        // There is a network, so that it is the way to this service that is not there.
+        seen = Observation { sight: Sight::Failed { why: why.clone() }, ..seen };
     }
     inner.observe(index, &seen, manner);
     inner.figures.under_way.fetch_sub(1, Relaxed);
@@ -130,8 +147,11 @@ async fn one(inner: &Inner, network: &Network, index: usize, due: Instant) -> Du
     state.polls += 1;
     let wait = wait(&watched.target, &state, inner.red_interval, chance(index, state.polls));
     // An interval is counted from poll to poll; what is asked of whoever is not well is counted from the answer.
-    let is_green = state.service.light == Some(Light::Green);
+    let service = &state.service;
+    let is_green =
+        service.light == Some(Light::Green) && !service.is_in_doubt() && service.not_known_since.is_none();
     let wait = if is_green { wait.saturating_sub(began.elapsed()).max(wait / 10) } else { wait };
+    state.wait = wait;
     state.next = inner.clock.at(Instant::now() + wait);
     wait
 }
@@ -231,8 +251,12 @@ async fn keep(inner: Arc<Inner>) {
         if let Some(drift) = inner.clock.put_right() {
             tracing::warn!(milliseconds = drift, "the clock of this machine was put right, or it has slept");
             let now = inner.clock.now();
+            last_alive = i64::MIN / 2;
+            inner.last_sweep.store(i64::MIN / 2, Relaxed);
             if drift > 0 {
-                inner.desk().gap(now - drift, now, "the machine slept, or its clock was put forward");
+                let mut desk = inner.desk();
+                desk.gap(now - drift, now, "the machine slept, or its clock was put forward");
+                blind(&mut desk, &inner.watched, now - drift);
             }
         }
         let now = inner.clock.now();
@@ -255,7 +279,7 @@ async fn keep(inner: Arc<Inner>) {
             // that it is not sent again.
             let store = Arc::clone(&inner.store);
             let flushed = tokio::task::spawn_blocking(move || store.flush(STORE_PATIENCE)).await;
-            if !matches!(flushed, Ok(Ok(()))) {
+            if !is_kept || !matches!(flushed, Ok(Ok(()))) {
                 tracing::error!(
                     "the history cannot be kept; messages are sent all the same, after a restart again"
                 );

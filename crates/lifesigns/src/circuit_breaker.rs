@@ -125,7 +125,7 @@ impl CircuitBreaker {
                     known.ask_in = now.saturating_duration_since(known.at) + OTHERWISE;
                     return;
                 }
-                None => return,
+                None => Light::Green,
             },
         };
         let ask_in = if light == Light::Red { RED } else { wished.unwrap_or(OTHERWISE) };
@@ -194,7 +194,7 @@ mod tests {
         check(503, Some("soon"), Some(Light::Amber), 30);
         check(500, Some("5"), Some(Light::Red), 60);
         check(502, None, Some(Light::Red), 60);
-        check(404, None, None, 0);
+        check(404, None, None, 30);
     }
 
     #[test]

@@ -170,6 +170,35 @@ fn a_service_is_found_where_services_usually_are() {
 }
 
 #[test]
+fn traffic_is_seen_of_a_service_that_lets_the_monitor_in() {
+    let service = Service::start([("/shop/status", well("shop"))]);
+    let details = json!({
+        "success": true, "response": [],
+        "summary": {
+            "requests": 1234, "success": 1200, "client_error": 30, "server_error": 4, "policy_violation": 0,
+            "latency_ms": {"mean": 3.0, "p50": 2.5, "p95": 7.5, "p99": 9.5, "max": 20.0},
+        },
+    });
+    service.says("/shop/health/details", Reply::json(200, details.to_string()));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("authorization"), "Bearer ls_shop\n").unwrap();
+    let more = format!(
+        "\n[[service]]\nname = \"shop\"\nauthorization_file = \"authorization\"\nurl = \"{}\"\n",
+        service.url("/shop/status")
+    );
+    let monitor = Monitor::start(folder.path(), &configuration(&service, &[], &more));
+    let shop = monitor.wait_for("shop", |shop| shop["traffic"].is_object());
+    assert_eq!((&shop["traffic"]["requests"], &shop["traffic"]["server_errors"]), (&json!(1234), &json!(4)));
+    let page = get(monitor.address, "/services/shop");
+    assert!(
+        page.text().contains("<dd>1234</dd>") && page.text().contains("<dd>7.5 ms</dd>"),
+        "{}",
+        page.text()
+    );
+    assert!(!page.text().contains("ls_shop"));
+}
+
+#[test]
 fn strangers_see_what_is_public_and_holders_of_a_token_everything() {
     let service = Service::start([]);
     for name in ["shop", "secret"] {

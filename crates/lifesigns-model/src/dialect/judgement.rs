@@ -7,6 +7,8 @@ use crate::light::Light;
 
 /// Parts that are named as the reason; more are counted.
 const NAMED_PARTS: usize = 3;
+/// A word is no longer than this, in bytes.
+const LONGEST_WORD: usize = 40;
 /// A reason is cut there, in characters.
 const LONGEST_REASON: usize = 200;
 
@@ -28,7 +30,8 @@ pub struct Judgement {
 /// Judges an answer, as [`read`] does where that can read it.
 ///
 /// An answer that cannot be read is green where its code is a 2xx, nobody has said in which dialect it is to be, and it
-/// is of a bearable size: it is read as [`Dialect::Code`]. One that is too long is amber, and any other is red.
+/// is no JSON, no single word, and of a bearable size: it is read as [`Dialect::Code`]. What is JSON or a word that
+/// nobody knows is amber, as is what is too long; any other is red.
 ///
 /// ```
 /// use lifesigns_model::{dialect, light::Light};
@@ -48,11 +51,24 @@ pub fn judge(form: Option<Dialect>, status: u16, content_type: Option<&str>, bod
             Judgement { light: reading.light, dialect, parts, left_out, why }
         }
         Err(error @ Unreadable::TooLong) => judged(Light::Amber, None, error.to_string()),
-        Err(_) if form.is_none() && (200..=299).contains(&status) => {
-            judged(Light::Green, Some(Dialect::Code), String::new())
+        Err(error) if form.is_none() && (200..=299).contains(&status) => {
+            // Whoever speaks of his health in words that nobody knows may say anything.
+            if says_something(content_type, body) {
+                judged(Light::Amber, None, error.to_string())
+            } else {
+                judged(Light::Green, Some(Dialect::Code), String::new())
+            }
         }
         Err(error) => judged(Light::Red, None, error.to_string()),
     }
+}
+
+/// Whether a body looks as if it said how the service is: JSON, or one word.
+fn says_something(content_type: Option<&str>, body: &[u8]) -> bool {
+    let is_json = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("json"));
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+    let is_word = (1..=LONGEST_WORD).contains(&body.len()) && body.iter().all(u8::is_ascii_alphanumeric);
+    is_json || is_word || matches!(body.first(), Some(b'{' | b'['))
 }
 
 fn reasons(status: u16, parts: &[Part], body: &[u8]) -> String {
@@ -117,6 +133,19 @@ mod tests {
     fn what_cannot_be_read_is_judged_by_its_code() {
         check(None, 200, "<html>", Light::Green, "");
         check(None, 204, "", Light::Green, "");
+        let unknown =
+            "the answer has no status of any known dialect; if its code is enough, read it as `code`";
+        check(None, 200, "{\"success\":false}", Light::Amber, unknown);
+        check(None, 200, "{\"status\":\"broken\"}", Light::Amber, unknown);
+        check(None, 200, "{\"status\":\"DOWN\"", Light::Amber, "the answer is not JSON");
+        check(
+            None,
+            200,
+            "offline",
+            Light::Amber,
+            "the answer is none of the words for health; if its code is enough, read it as `code`",
+        );
+        check(Some(Dialect::Code), 200, "{\"success\":false}", Light::Green, "");
         check(None, 500, "<html>", Light::Red, "answers 500");
         check(None, 404, "<html>", Light::Red, "status 404 says nothing about health");
         check(None, 302, "", Light::Red, "status 302 says nothing about health");

@@ -17,6 +17,8 @@ const DAY: i64 = 24 * 3_600_000;
 const SETTLED: i64 = 10_000;
 /// The first message waits for joiners no longer than so many times what the route waits.
 const LONGEST_WAIT: i64 = 4;
+/// Outages join one another for so many times the time of a cascade.
+const LONGEST_CASCADE: i64 = 4;
 /// Fewer outages than this show nothing by what they have in common.
 const FEWEST_ALIKE: usize = 3;
 /// The longest that is waited from one reminder to the next.
@@ -180,9 +182,9 @@ impl Incidents {
             match incident.members.iter_mut().find(|one| one.affected.name == member.affected.name) {
                 // It was out before, and is again.
                 Some(known) => {
-                    known.affected.ended = None;
-                    known.affected.light = known.affected.light.max(member.affected.light);
-                    known.affected.cause = member.affected.cause;
+                    let light = known.affected.light.max(member.affected.light);
+                    *known = member;
+                    known.affected.light = light;
                 }
                 None => incident.members.push(member),
             }
@@ -242,7 +244,9 @@ impl Incidents {
                 return false;
             }
             let is_known = || incident.members.iter().any(|member| member.affected.name == name);
-            let is_near = now - incident.joined <= self.setup.cascade;
+            // Each that joins lets others join, and not for ever.
+            let is_near = now - incident.joined <= self.setup.cascade
+                && now - incident.began <= LONGEST_CASCADE * self.setup.cascade;
             let is_declared = || {
                 let mut out = incident.members.iter().filter(|member| member.affected.ended.is_none());
                 !related.is_empty() && out.any(|member| related.contains(&*member.affected.name))
@@ -315,15 +319,13 @@ impl Incidents {
             if concerned().all(|member| member.affected.ended.is_some()) {
                 return Some((MessageKind::Resolved, now));
             }
-            if incident.acknowledged.is_some() {
-                return None;
-            }
             let quiet = |at: i64| route.quiet_until(at.max(now)).unwrap_or(at);
             let more = concerned().filter(|member| !told.names.contains(&member.affected.name));
             let more = more.filter_map(|member| self.ripe(member, route, now)).min();
             let updated =
                 more.map(|ripe| (MessageKind::Updated, quiet(ripe.max(told.last + route.group_interval))));
-            let reminded = route.remind.map(|first| {
+            let remind = route.remind.filter(|_| incident.acknowledged.is_none());
+            let reminded = remind.map(|first| {
                 let wait = first.saturating_mul(1 << told.reminders.min(20)).min(RAREST_REMINDER.max(first));
                 (MessageKind::Reminder, quiet(told.last + wait))
             });

@@ -132,7 +132,7 @@ impl Shown {
         }
         let place = self.matching;
         self.matching += 1;
-        if (wanted.from..wanted.from + MOST_TILES).contains(&place) {
+        if (wanted.from..wanted.from.saturating_add(MOST_TILES)).contains(&place) {
             match self.tiles.get_mut(environment) {
                 Some(tiles) => tile(tiles, &view),
                 None => {
@@ -406,7 +406,7 @@ fn fleet(page: &mut String, shown: &Shown, wanted: &Wanted) {
             Clipped(name, 60)
         );
     }
-    let last = wanted.from + MOST_TILES;
+    let last = wanted.from.saturating_add(MOST_TILES);
     if wanted.from > 0 || shown.matching > last {
         page.push_str("<nav class=\"pages\" aria-label=\"Tiles\">");
         if wanted.from > 0 {

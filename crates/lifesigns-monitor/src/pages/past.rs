@@ -19,10 +19,6 @@ use crate::view::ServiceView;
 const DAY: i64 = 86_400;
 /// Bars of days that are shown.
 pub(super) const DAYS: i64 = 90;
-/// A reading holds for so many intervals, …
-const HOLDS: i64 = 3;
-/// … of at least so many seconds.
-const LEAST_INTERVAL: i64 = 60;
 /// Outages that a page of a service names, deploys and restarts that it marks.
 const MOST_EVENTS: usize = 100;
 /// Incidents on the page of all of them.
@@ -110,11 +106,6 @@ impl Window {
     }
 }
 
-/// How long a reading holds, in seconds.
-fn hold(view: &ServiceView) -> i64 {
-    i64::try_from(view.interval.as_secs()).unwrap_or(LEAST_INTERVAL).max(LEAST_INTERVAL) * HOLDS
-}
-
 /// The past of one service.
 #[derive(Debug)]
 pub(super) struct Past {
@@ -137,7 +128,7 @@ impl Past {
         window: Window,
         now: i64,
     ) -> Result<Past, StoreError> {
-        let (second, hold) = (now / 1000, hold(view));
+        let (second, hold) = (now / 1000, view.hold);
         let year = Window::Year.until(second);
         let readings = store.readings(&view.name, Span { from: year.from - hold, to: second + 1 })?;
         let figure = |window: Window| (window, availability(&readings, window.until(second), hold));
@@ -387,7 +378,7 @@ pub(super) fn share(
     window: Window,
     now: i64,
 ) -> Result<Availability, StoreError> {
-    let (span, hold) = (window.until(now / 1000), hold(view));
+    let (span, hold) = (window.until(now / 1000), view.hold);
     let readings = store.readings(&view.name, Span { from: span.from - hold, to: span.to + 1 })?;
     Ok(availability(&readings, span, hold))
 }
@@ -405,7 +396,7 @@ impl Days {
         now: i64,
     ) -> Result<Vec<Slice>, StoreError> {
         let second = now / 1000;
-        let (today, hold) = (second - second % DAY, hold(view));
+        let (today, hold) = (second - second % DAY, view.hold);
         let read = |span: Span| {
             let readings = store.readings(&view.name, Span { from: span.from - hold, ..span })?;
             Ok::<_, StoreError>(slices(&readings, span, hold, length_in_days(span)))

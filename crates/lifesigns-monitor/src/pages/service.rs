@@ -6,7 +6,6 @@ use std::fmt::{Display, Write};
 
 use lifesigns_model::history::{EventKind, Slice};
 use lifesigns_model::light::Light;
-use url::Url;
 
 use self::repository::Repository;
 use super::chart;
@@ -15,7 +14,7 @@ use super::overview::{Change, Revision, link, strip, url};
 use super::past::{Happened, Mark, Past, Window};
 use crate::breaker::BreakerState;
 use crate::service::Deploy;
-use crate::view::ServiceView;
+use crate::view::{ServiceView, without_secrets};
 
 /// A certificate that expires within this is worth a warning, in milliseconds.
 const EXPIRES_SOON: i64 = 21 * 86_400_000;
@@ -51,10 +50,31 @@ pub(super) fn body(
     page.push_str("<div class=\"split\">");
     outages(&mut page, past, now);
     page.push_str("<div>");
+    traffic(&mut page, view);
     parts(&mut page, view);
     changes(&mut page, past);
     page.push_str("</div></div>");
     page
+}
+
+/// What the service says of its own traffic.
+fn traffic(page: &mut String, view: &ServiceView) {
+    let Some(traffic) = view.traffic else { return };
+    page.push_str(
+        "<section aria-labelledby=\"traffic\"><h2 id=\"traffic\">Its traffic in the last hour</h2><dl class=\"facts\">",
+    );
+    let mut fact = |name: &str, value: &dyn Display| {
+        let _ = write!(page, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    };
+    fact("Requests", &traffic.requests);
+    fact("Failed by clients", &traffic.client_errors);
+    fact("Failed by the service", &traffic.server_errors);
+    for (name, ms) in [("p50", traffic.p50_ms), ("p95", traffic.p95_ms), ("p99", traffic.p99_ms)] {
+        if let Some(ms) = ms {
+            fact(name, &format_args!("{ms:.1} ms"));
+        }
+    }
+    page.push_str("</dl></section>");
 }
 
 /// What somebody who opens the page has to know first.
@@ -182,14 +202,6 @@ fn identity(
     }
     fact("Asked at", &format_args!("<code>{}</code>", Clipped(&without_secrets(&view.url), 200)));
     page.push_str("</dl></section>");
-}
-
-/// A URL without what may be known to its service alone.
-fn without_secrets(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let query = if url.query().is_some() { "?…" } else { "" };
-    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
 }
 
 /// A link to another host, which is not told where its visitors come from.

@@ -60,11 +60,13 @@ pub(super) fn view(name: &str, light: Option<Light>) -> ServiceView {
         certificate_expires: None,
         leak: None,
         memory: Vec::new(),
+        traffic: None,
         minutes: std::array::from_fn(|index| Some(minute(index))),
         breaker: Breaker::of(light, false, "", NOW, NOW),
         depends_on: Vec::new(),
         is_public: false,
         interval: Duration::from_mins(1),
+        hold: 180,
     }
 }
 

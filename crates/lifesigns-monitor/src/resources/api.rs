@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{json_answer, light_name, no_service, problem, time};
 use crate::alerts::incidents::Incident;
 use crate::fleet::Fleet;
-use crate::view::{Counts, ServiceView};
+use crate::view::{Counts, ServiceView, without_secrets};
 
 /// The most points of a history, and the most events, in one answer.
 const MOST: usize = 1_000;
@@ -45,7 +45,7 @@ fn service_json(service: &ServiceView) -> Value {
     let about = &service.about;
     json!({
         "name": service.name,
-        "url": service.url.as_str(),
+        "url": without_secrets(&service.url),
         "light": light_name(service.light),
         "since": time(service.since),
         "why": service.why,
@@ -65,6 +65,11 @@ fn service_json(service: &ServiceView) -> Value {
         })),
         "deploy": service.deploy.as_ref().map(|deploy| json!({
             "at": time(deploy.at), "from": deploy.from, "to": deploy.to,
+        })),
+        "traffic": service.traffic.map(|traffic| json!({
+            "requests": traffic.requests, "client_errors": traffic.client_errors,
+            "server_errors": traffic.server_errors,
+            "latency_ms": {"p50": traffic.p50_ms, "p95": traffic.p95_ms, "p99": traffic.p99_ms},
         })),
         "certificate_expires": service.certificate_expires.map(time),
         "parts": service.parts.iter().map(|(name, light)| json!({
@@ -90,8 +95,7 @@ pub(super) async fn history(
         Ok(points) if (1..=MOST).contains(&points) => points,
         _ => return problem(StatusCode::BAD_REQUEST, &format!("`points` is a number from 1 to {MOST}.")),
     };
-    // A light counts until the next one, and no longer than three intervals.
-    let hold = i64::try_from(service.interval.as_secs().max(60) * 3).unwrap_or(i64::MAX);
+    let hold = service.hold;
     let read = read(&fleet, move |store| store.readings(&service.name, span)).await;
     match read {
         Ok(readings) => json_answer(StatusCode::OK, &history_json(&name, &readings, span, hold, points)),

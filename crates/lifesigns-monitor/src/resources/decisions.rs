@@ -39,8 +39,7 @@ pub(super) async fn breaker(
     response
 }
 
-/// 200 while the service may be called, 503 while it may not; also 503 while nothing is known of it and it was not
-/// known to be well.
+/// 200 while the service may be called, 503 while it may not, or has not been asked yet.
 pub(super) async fn available(State(fleet): State<Fleet>, Path(name): Path<String>) -> Response<Body> {
     let Some(service) = fleet.service(&name) else { return no_service(&name) };
     let (status, word) = match (service.light, service.breaker.state) {

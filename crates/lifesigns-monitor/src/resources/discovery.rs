@@ -18,7 +18,7 @@ pub(super) async fn targets(State(fleet): State<Fleet>) -> Response<Body> {
             // Labels that begin with `__meta_` are for relabelling and are not kept.
             let mut labels = json!({
                 "service": service.name,
-                "__meta_lifesigns_url": service.url.as_str(),
+                "__meta_lifesigns_path": service.url.path(),
                 "__scheme__": service.url.scheme(),
             });
             if let Some(environment) = &service.environment {

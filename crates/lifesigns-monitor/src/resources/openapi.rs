@@ -252,7 +252,7 @@ fn schemas() -> Value {
                 "latency_ms": number, "asked": time, "next": time, "environment": text, "service": text,
                 "repo": text, "revision": text, "version": text, "deployed_at": time, "process_began": time,
                 "memory_mb": {"type": "object"}, "leak": {"type": ["object", "null"]},
-                "deploy": {"type": ["object", "null"]}, "certificate_expires": time,
+                "deploy": {"type": ["object", "null"]}, "traffic": {"type": ["object", "null"]}, "certificate_expires": time,
                 "parts": {"type": "array", "items": {"type": "object"}},
                 "depends_on": {"type": "array", "items": {"type": "string"}}, "public": {"type": "boolean"},
                 "breaker": {"type": "string", "enum": ["closed", "half_open", "open"]},

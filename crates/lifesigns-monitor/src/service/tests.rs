@@ -30,7 +30,7 @@ fn observe(
 ) -> (Vec<Option<Light>>, Vec<Change>) {
     let (mut lights, mut changes) = (Vec::new(), Vec::new());
     for sight in sights {
-        let seen = Observation { at: service.asked + MINUTE, sight, introduction: None };
+        let seen = Observation { at: service.asked + MINUTE, sight, introduction: None, traffic: None };
         changes.extend(service.observe(&seen, Patience::default()));
         lights.push(service.light);
     }
@@ -43,7 +43,7 @@ fn lights(text: &str) -> Vec<Sight> {
         'A' => answered(Light::Amber),
         'R' => answered(Light::Red),
         'x' => failed(),
-        _ => Sight::NotKnown { why: "no network".to_owned() },
+        _ => Sight::NotKnown { why: "no network".to_owned(), is_network: true },
     };
     text.chars().map(sight).collect()
 }
@@ -123,7 +123,7 @@ fn says(revision: &str, uptime_seconds: u64) -> Introduction {
 fn meet(service: &mut Service, said: Introduction) -> Vec<Change> {
     let at = service.asked + MINUTE;
     service.observe(
-        &Observation { at, sight: answered(Light::Green), introduction: Some(said) },
+        &Observation { at, sight: answered(Light::Green), introduction: Some(said), traffic: None },
         Patience::default(),
     )
 }

@@ -187,12 +187,22 @@ fn refuse_foreign_header(
         // Judged by its tables once it is open: it may be one that was made and never used.
         Ok((0, _)) => Ok(is_known),
         Ok(_) => Err(foreign(path).into()),
+        // A log may hold the pages that the file itself is short of, such as after a disk that was full: whoever opens it
+        // with its log will see.
+        Err(error) if is_damage(&error) && has_log(path) && (is_known || was_ours(path)) => Ok(true),
         Err(error) if is_damage(&error) && (is_known || was_ours(path)) => {
             Err(Fault::of(path, "the store could not be opened", error))
         }
         Err(error) if is_damage(&error) => Err(no_store(path).into()),
         Err(error) => Err(Fault::of(path, "the store could not be opened", error)),
     }
+}
+
+/// Whether there is something in the write-ahead log beside the file.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 /// Whether the beginning of a file that SQLite does not take for one of ours holds what only ours do: the mark in its

@@ -30,8 +30,8 @@ use tokio::time::timeout;
 
 use self::group::{Graves, Group};
 use crate::path::{absolute, failure_kind};
-use crate::redaction::Redaction;
 use crate::{BadOption, Secret};
+use lifesigns::Redaction;
 
 /// Of what the program prints, so many bytes are kept.
 const LONGEST_OUTPUT: usize = 1024;
@@ -199,8 +199,12 @@ fn words(options: &Options, printed: &[Vec<u8>]) -> String {
     let secrets = Redaction::of(options.environment.iter().map(|(_, value)| value.reveal()));
     let mut words = String::new();
     for text in printed {
-        let is_cut = text.len() == LONGEST_OUTPUT;
-        words += &secrets.hide(&String::from_utf8_lossy(text), is_cut);
+        let said = String::from_utf8_lossy(text);
+        words += &if text.len() == LONGEST_OUTPUT {
+            secrets.hide_in_beginning(&said)
+        } else {
+            secrets.hide(&said)
+        };
     }
     let end = words.floor_char_boundary(LONGEST_OUTPUT);
     words.truncate(end);

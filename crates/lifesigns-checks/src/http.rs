@@ -27,8 +27,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::network::shown;
-use crate::redaction::Redaction;
 use crate::{BadOption, Secret};
+use lifesigns::Redaction;
 
 /// Of an answer's body, so many characters are told.
 const SHOWN: usize = 120;
@@ -357,7 +357,7 @@ impl Judge {
 
     /// The beginning of what was said.
     fn excerpt(&self, bytes: &[u8]) -> String {
-        shown(self.redaction.hide(&String::from_utf8_lossy(bytes), false).as_bytes(), SHOWN)
+        shown(self.redaction.hide(&String::from_utf8_lossy(bytes)).as_bytes(), SHOWN)
     }
 }
 

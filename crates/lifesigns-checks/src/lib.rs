@@ -37,8 +37,6 @@ mod network;
 mod path;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(any(feature = "command", feature = "http"))]
-mod redaction;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "service")]
@@ -49,30 +47,6 @@ pub mod sqlite;
 #[cfg(feature = "tcp")]
 pub mod tcp;
 
-use std::fmt;
-
-pub use lifesigns::{BadOption, Check, CheckPolicy, FailureKind, Report};
+pub use lifesigns::{BadOption, Check, CheckPolicy, FailureKind, Report, Secret};
 #[cfg(feature = "service")]
 pub use service::{Server, ServerUrl};
-
-/// A password or a token. It is never printed.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret's text.
-    pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
-    }
-
-    /// The text, to be handed to the client that needs it and to nobody else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}

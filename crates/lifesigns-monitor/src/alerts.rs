@@ -7,10 +7,9 @@ pub mod outbox;
 mod payload;
 pub mod replay;
 pub mod rules;
-mod secret;
 pub mod text;
 
 pub use self::channel::{Channel, Undelivered};
 pub use self::message::{Affected, Message, MessageKind};
 pub use self::outbox::{Delivery, Outbox};
-pub use self::secret::Secret;
+pub use lifesigns::Secret;

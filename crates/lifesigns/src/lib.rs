@@ -50,6 +50,7 @@ mod process;
 mod record;
 mod recorder;
 pub mod resources;
+mod secret;
 mod settings;
 mod snapshot;
 mod startup;
@@ -79,6 +80,7 @@ pub use self::proc::{ProcessFigures, ProcessSource};
 pub use self::process::{Api, Lifesigns};
 pub use self::record::{Exchange, RequestBody, ResponseBody};
 pub use self::resources::{FleetStatus, Resource};
+pub use self::secret::{Redaction, Secret};
 pub use self::settings::{
     Exposure, HealthDialect, Listener, ResourceKind, ResourceSettings, RouteGroup, Settings,
 };

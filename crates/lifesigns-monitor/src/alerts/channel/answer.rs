@@ -13,8 +13,8 @@ use lifesigns_fetch::{Answer, Body, Fetcher, Options, Redirects, Request};
 use url::{Host, Url};
 
 use super::Undelivered;
-use crate::alerts::secret::{Redaction, Secret};
 use crate::alerts::text::visible;
+use lifesigns::{Redaction, Secret};
 
 /// Some receivers take nothing from whoever does not say who they are.
 const OUR_NAME: HeaderValue = HeaderValue::from_static(concat!("lifesigns/", env!("CARGO_PKG_VERSION")));

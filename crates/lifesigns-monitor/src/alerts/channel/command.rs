@@ -22,7 +22,7 @@ use super::webhook::deadline;
 use super::{DEADLINE, Undelivered};
 use crate::alerts::outbox::Delivery;
 use crate::alerts::payload::Payload;
-use crate::alerts::secret::{Redaction, Secret};
+use lifesigns::{Redaction, Secret};
 
 /// Of what the program prints, so many bytes are kept.
 const LONGEST_OUTPUT: usize = 1_024;

@@ -22,7 +22,7 @@ use super::webhook::deadline;
 use super::{DEADLINE, Undelivered};
 use crate::alerts::outbox::Delivery;
 use crate::alerts::payload::{Payload, key};
-use crate::alerts::secret::{Redaction, Secret};
+use lifesigns::{Redaction, Secret};
 
 /// The last one with a year of four digits, in milliseconds since 1970: a mail can have no later one.
 const LAST_DATE: i64 = 253_402_300_799_000;

@@ -13,7 +13,7 @@ use super::{DEADLINE, Undelivered};
 use crate::alerts::message::MessageKind;
 use crate::alerts::outbox::Delivery;
 use crate::alerts::payload::{Payload, key};
-use crate::alerts::secret::Secret;
+use lifesigns::Secret;
 
 /// The longest summary that it takes, in characters.
 const LONGEST_SUMMARY: usize = 1_024;

@@ -13,7 +13,7 @@ use super::{DEADLINE, Undelivered};
 use crate::alerts::message::MessageKind;
 use crate::alerts::outbox::Delivery;
 use crate::alerts::payload::Payload;
-use crate::alerts::secret::Secret;
+use lifesigns::Secret;
 
 /// The longest text of one attachment, in bytes; a longer one is cut off by some.
 const LONGEST_TEXT: usize = 3_000;

@@ -15,7 +15,7 @@ use super::answer::Address;
 use super::{DEADLINE, Undelivered};
 use crate::alerts::outbox::Delivery;
 use crate::alerts::payload::{Payload, hexadecimal};
-use crate::alerts::secret::Secret;
+use lifesigns::Secret;
 
 /// The header with which receivers tell a message that they have had already.
 pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");

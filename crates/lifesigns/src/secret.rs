@@ -1,4 +1,5 @@
-//! Keeping passwords, tokens and addresses that are secrets out of everything that is read.
+//! Keeping passwords, tokens and addresses that are secrets out of everything that is read: for whoever asks and tells
+//! other services on behalf of an API.
 
 use std::fmt;
 
@@ -32,13 +33,15 @@ impl fmt::Debug for Secret {
 
 /// Texts that must not be told, even if a server sends them back.
 #[derive(Clone, Default)]
-pub(crate) struct Redaction {
+pub struct Redaction {
     /// Longest first, so that none is hidden in part because another is its beginning.
     secrets: Vec<String>,
 }
 
 impl Redaction {
-    pub(crate) fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Redaction {
+    /// Hides these, as they stand and as they stand in JSON; of `Bearer …` and `Basic …` the credentials alone as well.
+    /// What is shorter than four bytes is no secret.
+    pub fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Redaction {
         let mut secrets: Vec<String> = secrets
             .into_iter()
             // The credentials of `Bearer …` and `Basic …` are as secret without the word before them.
@@ -53,12 +56,12 @@ impl Redaction {
     }
 
     /// The text without the secrets.
-    pub(crate) fn hide(&self, text: &str) -> String {
+    pub fn hide(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN))
     }
 
     /// The same for a text of which the rest was cut off: it does not end with the beginning of a secret either.
-    pub(crate) fn hide_in_beginning(&self, text: &str) -> String {
+    pub fn hide_in_beginning(&self, text: &str) -> String {
         let hidden = self.hide(text);
         // What was cut off may have begun in the middle of a character.
         let text = hidden.trim_end_matches(char::REPLACEMENT_CHARACTER);
@@ -93,6 +96,7 @@ mod tests {
         check("a cat", "a cat");
         let check = |text: &str, expected: &str| assert_eq!(redaction.hide_in_beginning(text), expected);
         check("token=opensesame", "token=…");
+        check("token=opense", "token=…se");
         check("x Bearer opens", "x Bearer …s");
         check("x Bear", "x ");
         check("x ope\u{fffd}", "x ");

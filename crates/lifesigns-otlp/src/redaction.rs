@@ -1,21 +1,13 @@
 //! What a collector says, fit for the log: it may repeat what it was sent.
 
-use std::cmp::Reverse;
-
 use crate::options::Options;
 
 /// So much of what a collector says is told, in characters.
 const LONGEST: usize = 200;
 
-/// What is shorter is no secret, and would make holes in every text.
-const SHORTEST_SECRET: usize = 4;
-
 /// The texts that are not to be told: values of headers, and those in the URL's query.
 #[derive(Debug)]
-pub(crate) struct Redaction {
-    /// Longest first, so that none is hidden in part because another is its beginning.
-    secrets: Vec<String>,
-}
+pub(crate) struct Redaction(lifesigns::Redaction);
 
 impl Redaction {
     pub(crate) fn of(options: &Options) -> Redaction {
@@ -24,24 +16,13 @@ impl Redaction {
         let written = options.url.query().unwrap_or_default().split('&');
         let written = written.filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
         let meant = options.url.query_pairs().map(|(_, value)| value.into_owned());
-        let mut secrets: Vec<String> = headers
-            .chain(written)
-            .chain(meant)
-            // Credentials are as secret without the scheme before them (RFC 9110 §11.4).
-            .flat_map(|value: String| [value.rsplit(' ').next().unwrap_or_default().to_owned(), value])
-            .filter(|secret| secret.len() >= SHORTEST_SECRET)
-            // As it stands, and as it stands in a text of JSON.
-            .flat_map(|secret| [secret.replace('\\', r"\\").replace('"', "\\\""), secret])
-            .collect();
-        secrets.sort_by_key(|secret| Reverse(secret.len()));
-        secrets.dedup();
-        Redaction { secrets }
+        let secrets: Vec<String> = headers.chain(written).chain(meant).collect();
+        Redaction(lifesigns::Redaction::of(secrets.iter().map(String::as_str)))
     }
 
     /// The beginning of a text, without secrets. They go first: one that is cut in two is not found any more.
     pub(crate) fn shown(&self, text: &str) -> String {
-        let hidden = self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"));
-        hidden.chars().take(LONGEST).collect()
+        self.0.hide(text).chars().take(LONGEST).collect()
     }
 }
 

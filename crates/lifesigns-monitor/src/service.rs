@@ -3,6 +3,8 @@
 //! Pure: what is told here came with an observation, the time as well.
 
 pub mod memory;
+mod processes;
+mod releases;
 mod traffic;
 
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use lifesigns_model::light::Light;
 use serde::{Deserialize, Serialize};
 
 pub use self::memory::{Sample, Trend};
+use self::processes::{Beginning, Processes};
+use self::releases::{Release, Releases};
 pub use self::traffic::Traffic;
 
 /// Readings of which changes are counted.
@@ -22,8 +26,6 @@ const WINDOW: usize = 20;
 const FLAPS_FROM: u32 = 6;
 /// … until there are so few.
 const FLAPS_UNTIL: u32 = 2;
-/// An uptime may fall by so much without a restart: clocks and roundings differ.
-const UPTIME_SLACK: Duration = Duration::from_secs(5);
 
 /// What one poll has seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,18 +134,18 @@ pub struct Service {
     pub parts: Vec<(String, Letter)>,
     /// What was deployed last.
     pub deploy: Option<Deploy>,
-    /// When its process began, in milliseconds since 1970, as far as its uptime tells.
+    /// When its process began, in milliseconds since 1970, as far as its uptime tells; of several the youngest.
     pub process_began: Option<i64>,
+    processes: Processes,
+    releases: Releases,
     /// What it last said of its traffic.
     #[serde(skip)]
     pub traffic: Option<Traffic>,
     #[serde(skip)]
-    uptime: Option<Duration>,
-    #[serde(skip)]
     streak: Streak,
     #[serde(skip)]
     changes: Changes,
-    /// Its memory since its process began.
+    /// The memory of the process that was seen last, since that was the only one.
     #[serde(skip)]
     pub memory: Trend,
 }
@@ -252,7 +254,7 @@ pub enum Change {
     OutageChanged,
     /// It is green again; this is what ended.
     OutageEnded(Outage),
-    /// Its process was started anew, at so many milliseconds since 1970.
+    /// A process was started anew in the place of another, at so many milliseconds since 1970.
     Restarted(i64),
     /// Something else runs now.
     Deployed(Deploy),
@@ -315,8 +317,8 @@ impl Service {
         };
         self.not_known_since = None;
         self.traffic = seen.traffic.or(self.traffic);
-        if let Some(introduction) = &seen.introduction {
-            self.meet(introduction, seen.at, &mut changes);
+        if let (Some(introduction), Sight::Answered(answer)) = (&seen.introduction, &seen.sight) {
+            self.meet(introduction, seen.at, answer.latency, &mut changes);
         }
         let count = self.changes.add(light);
         let was_flapping = self.is_flapping;
@@ -419,32 +421,42 @@ impl Service {
         self.streak.count > 0 && !self.streak.is_worse
     }
 
-    fn meet(&mut self, said: &Introduction, at: i64, changes: &mut Vec<Change>) {
-        let new = About::from(said);
+    fn meet(&mut self, said: &Introduction, at: i64, latency: Duration, changes: &mut Vec<Change>) {
+        let mut new = About::from(said);
+        let mut is_same = true;
         if let Some(uptime) = said.uptime {
-            let began = at - milliseconds(uptime);
-            let has_fallen = self.uptime.is_some_and(|before| uptime + UPTIME_SLACK < before);
-            // Words are rounded down, to no less than half of what they stand for.
-            let is_younger =
-                self.process_began.is_some_and(|known| milliseconds(2 * uptime + UPTIME_SLACK) < at - known);
-            if has_fallen || is_younger {
-                changes.push(Change::Restarted(began));
-                self.memory = Trend::default();
-                self.process_began = Some(began);
-            } else {
-                // The earliest beginning is the best one: words are rounded down.
-                self.process_began = Some(self.process_began.map_or(began, |known| known.min(began)));
-            }
-            self.uptime = Some(uptime);
+            // The uptime was read at some time between the question and the answer.
+            let seen = Beginning {
+                earliest: at - milliseconds(uptime) - milliseconds(said.uptime_unit),
+                latest: at - milliseconds(uptime) + milliseconds(latency),
+            };
+            let met = self.processes.meet(at, seen);
+            is_same = met.is_same;
+            changes.extend(met.restarted.map(Change::Restarted));
+            self.process_began = self.processes.youngest_began();
         }
-        if let Some(deploy) = self.about.deployed(&new, at) {
+        let met = self.releases.meet(&Release::of(&self.about), Release::of(&new), at);
+        if let Some(deploy) = met.deploy {
             self.deploy = Some(deploy.clone());
             changes.push(Change::Deployed(deploy));
+        }
+        if !met.is_believed {
+            (new.revision, new.version, new.deployed_at) = (None, None, None);
+        }
+        if !(is_same && met.is_same) {
+            self.memory = Trend::default();
         }
         if let Some(used) = new.memory_used_mb {
             self.memory.add(Sample { at, used_mb: used });
         }
         self.about.learn(new);
+    }
+
+    /// Since when all samples of its memory are of the process that was seen last, in milliseconds since 1970; `None` if
+    /// it does not say how long that has been running.
+    pub fn memory_since(&self) -> Option<i64> {
+        let deployed = self.deploy.as_ref().map_or(i64::MIN, |deploy| deploy.at);
+        self.processes.alone_since().map(|since| since.max(deployed))
     }
 
     /// How long its process has been running, in milliseconds; `None` if it does not say.
@@ -454,14 +466,6 @@ impl Service {
 }
 
 impl About {
-    fn deployed(&self, new: &About, at: i64) -> Option<Deploy> {
-        let differs = |old: &Option<String>, new: &Option<String>| match (old, new) {
-            (Some(old), Some(new)) if old != new => Some(Deploy { at, from: old.clone(), to: new.clone() }),
-            _ => None,
-        };
-        differs(&self.revision, &new.revision).or_else(|| differs(&self.version, &new.version))
-    }
-
     fn learn(&mut self, new: About) {
         let old = std::mem::take(self);
         *self = About {

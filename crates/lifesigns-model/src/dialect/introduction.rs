@@ -21,8 +21,10 @@ pub struct Introduction {
     pub service: Option<String>,
     /// Which code runs, and where that lives.
     pub identity: Identity,
-    /// How long its process has been running. What is said in words is as exact as the words: `4 days`.
+    /// How long its process has been running, rounded down to `uptime_unit`.
     pub uptime: Option<Duration>,
+    /// How exact that is: a second where it is said as a number, a day where it says `4 days`. Zero without an uptime.
+    pub uptime_unit: Duration,
     /// Resident memory of its process, in MB.
     pub memory_used_mb: Option<u64>,
     /// How much memory its process may have, in MB.
@@ -30,13 +32,18 @@ pub struct Introduction {
 }
 
 impl Introduction {
-    /// This introduction, with what it does not say taken from `other`.
+    /// This introduction, with what it does not say, or says less exactly, taken from `other`.
     #[must_use]
     pub fn or(self, other: Introduction) -> Introduction {
+        let is_exact =
+            self.uptime.is_some() && (other.uptime.is_none() || self.uptime_unit <= other.uptime_unit);
+        let (uptime, uptime_unit) =
+            if is_exact { (self.uptime, self.uptime_unit) } else { (other.uptime, other.uptime_unit) };
         Introduction {
             service: self.service.or(other.service),
             identity: self.identity.or(other.identity),
-            uptime: self.uptime.or(other.uptime),
+            uptime,
+            uptime_unit,
             memory_used_mb: self.memory_used_mb.or(other.memory_used_mb),
             memory_total_mb: self.memory_total_mb.or(other.memory_total_mb),
         }
@@ -60,6 +67,7 @@ pub fn introduction(body: &[u8]) -> Introduction {
     let Ok(json @ Value::Object(_)) = serde_json::from_slice(body) else { return Introduction::default() };
     // The traffic light keeps the environment apart.
     let either = |key: &str| text(&json[key]).or_else(|| text(&json["detail"][key]));
+    let uptime = uptime(&json["uptime"]).or_else(|| uptime(observed(&json, "uptime", "s")));
     Introduction {
         // `serviceId` and `releaseId` are of draft-inadarei-api-health-check-06.
         service: text(&json["service"]).or_else(|| text(&json["serviceId"])),
@@ -73,7 +81,8 @@ pub fn introduction(body: &[u8]) -> Introduction {
             language: text(&json["language"]),
             environment: either("environment"),
         },
-        uptime: uptime(&json["uptime"]).or_else(|| uptime(observed(&json, "uptime", "s"))),
+        uptime: uptime.map(|(uptime, _)| uptime),
+        uptime_unit: uptime.map(|(_, unit)| unit).unwrap_or_default(),
         memory_used_mb: megabytes(&json["memory"]["used"]),
         memory_total_mb: megabytes(&json["memory"]["total"]),
     }
@@ -97,27 +106,30 @@ fn text(value: &Value) -> Option<String> {
     (!says_nothing).then(|| text.chars().take(LONGEST_TEXT).collect())
 }
 
-/// Seconds, or words such as `4 days`.
-fn uptime(value: &Value) -> Option<Duration> {
-    let seconds = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(words) => seconds(words)?,
+/// Seconds, or words such as `4 days`; and what they are counted in.
+fn uptime(value: &Value) -> Option<(Duration, Duration)> {
+    let (count, unit) = match value {
+        Value::Number(number) => (number.as_f64()?, 1),
+        Value::String(words) => counted(words)?,
         _ => return None,
     };
-    (0.0..=LONGEST_UPTIME).contains(&seconds).then(|| Duration::from_secs(seconds as u64))
+    let seconds = count * unit as f64;
+    (0.0..=LONGEST_UPTIME)
+        .contains(&seconds)
+        .then(|| (Duration::from_secs(seconds as u64), Duration::from_secs(unit)))
 }
 
-fn seconds(words: &str) -> Option<f64> {
+fn counted(words: &str) -> Option<(f64, u64)> {
     let mut words = words.split_ascii_whitespace();
-    let count: f64 = words.next()?.parse().ok()?;
+    let count = words.next()?.parse().ok()?;
     let unit = match words.next()?.trim_end_matches('s') {
-        "second" => 1.0,
-        "minute" => 60.0,
-        "hour" => 3_600.0,
-        "day" => 86_400.0,
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 3_600,
+        "day" => 86_400,
         _ => return None,
     };
-    words.next().is_none().then_some(count * unit)
+    words.next().is_none().then_some((count, unit))
 }
 
 fn megabytes(value: &Value) -> Option<u64> {
@@ -179,6 +191,18 @@ mod tests {
         check("1e300 days", None);
         check("days", None);
         check("", None);
+    }
+
+    #[test]
+    fn an_uptime_that_is_exact_counts_more_than_one_in_words() {
+        let (words, number) = (read(&json!({"uptime": "1 minute"})), read(&json!({"uptime": 61})));
+        assert_eq!((words.uptime_unit.as_secs(), number.uptime_unit.as_secs()), (60, 1));
+        let silent = Introduction::default();
+        for (one, other, seconds) in
+            [(&words, &number, 61), (&number, &words, 61), (&silent, &words, 60), (&words, &silent, 60)]
+        {
+            assert_eq!(one.clone().or(other.clone()).uptime, Some(Duration::from_secs(seconds)));
+        }
     }
 
     #[test]

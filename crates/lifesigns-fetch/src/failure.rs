@@ -85,6 +85,9 @@ impl Failure {
         if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
             return Failure::closed();
         }
+        if error.is_parse_too_large() {
+            return Failure::unexpected("the head of its answer is too long");
+        }
         if error.is_parse() {
             return Failure::unexpected(format!("what it answers is no HTTP/1.1 ({})", text(error)));
         }

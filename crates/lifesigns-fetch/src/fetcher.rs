@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderValue};
-use hyper::{Method, Response, Uri};
+use hyper::{Method, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use lifesigns::BadOption;
@@ -20,6 +21,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 use x509_cert::certificate::{CertificateInner, Raw};
@@ -30,6 +32,11 @@ use crate::failure::Failure;
 use crate::network::{connect, resolve};
 use crate::policy::AddressPolicy;
 use crate::redirect::Redirects;
+
+/// So many interim answers (RFC 9110 §15.2) may come before the one that counts.
+const MOST_INTERIM: u32 = 16;
+/// What is read and not taken yet, in bytes: so long may the head of an answer be.
+const LONGEST_HEAD: usize = 64 * 1024;
 
 /// How answers are fetched.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -251,11 +258,19 @@ impl Exchange<'_> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let opened = http1::handshake(TokioIo::new(stream)).await;
+        let opened = http1::Builder::new()
+            .max_buf_size(LONGEST_HEAD)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(TokioIo::new(stream))
+            .await;
         let (mut sender, connection) = opened.map_err(|error| self.at(Failure::of_http(&error)))?;
-        let request = self.request()?;
+        let mut request = self.request()?;
+        let too_many_interim = too_many_interim(&mut request);
         let exchange = async {
             let response = sender.send_request(request).await.map_err(|error| Failure::of_http(&error))?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return Err(Failure::unexpected("it switches to another protocol, which was not asked for"));
+            }
             Ok(self.receive(response, peer).await)
         };
         let (mut exchange, connection) = (pin!(exchange), pin!(connection));
@@ -263,6 +278,9 @@ impl Exchange<'_> {
             outcome = &mut exchange => outcome,
             // What it has read is still handed over, and an error ends the exchange as well.
             _ = connection => exchange.await,
+            () = too_many_interim.notified() => {
+                Err(Failure::unexpected(format!("it sends more than {MOST_INTERIM} interim answers")))
+            }
         };
         outcome.map_err(|failure| self.at(failure))
     }
@@ -318,6 +336,18 @@ impl Exchange<'_> {
     fn failed(&self, message: &str) -> Failure {
         self.at(Failure::failed(message))
     }
+}
+
+/// Told when more interim answers have come to this request than there may be: the client passes over them for ever.
+fn too_many_interim(request: &mut hyper::Request<Full<Bytes>>) -> Arc<Notify> {
+    let (too_many, count) = (Arc::new(Notify::new()), AtomicU32::new(0));
+    let told = Arc::clone(&too_many);
+    hyper::ext::on_informational(request, move |_| {
+        if count.fetch_add(1, Ordering::Relaxed) == MOST_INTERIM {
+            told.notify_one();
+        }
+    });
+    too_many
 }
 
 /// The end of a certificate that was found to be good.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test is its message")]
 
+mod message;
 mod peer;
 
 use std::time::Duration;

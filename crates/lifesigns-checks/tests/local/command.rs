@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lifesigns_checks::command::{Options, check};
+use lifesigns_checks::command::{Options, Program, check};
 use lifesigns_checks::{FailureKind, Secret};
 use rustix::process::{Pid, set_child_subreaper, test_kill_process};
 
@@ -10,7 +10,16 @@ use crate::harness::{
 };
 
 fn shell(script: &str) -> Options {
-    Options { arguments: vec!["-c".into(), script.into()], ..Options::new("/bin/sh") }
+    of(Program { arguments: vec!["-c".into(), script.into()], ..Program::new("/bin/sh") })
+}
+
+fn of(program: Program) -> Options {
+    Options { program, warn_codes: Vec::new() }
+}
+
+fn with(environment: &[(&str, &str)], options: Options) -> Options {
+    let environment = environment.iter().map(|(name, value)| ((*name).into(), Secret::new(*value))).collect();
+    Options { program: Program { environment, ..options.program }, ..options }
 }
 
 /// The process whose number a script has written into a file.
@@ -49,13 +58,13 @@ async fn a_program_that_cannot_run_says_why() {
         FailureKind::Denied,
         "/etc/passwd",
     );
-    let nowhere = Options { folder: "/no/such/folder".into(), ..Options::new("/bin/true") };
+    let nowhere = of(Program { folder: "/no/such/folder".into(), ..Program::new("/bin/true") });
     assert_fails(
         &run(check("command", nowhere)).await,
         FailureKind::Unreachable,
         "the folder /no/such/folder: ",
     );
-    let no_folder = Options { folder: "/etc/passwd".into(), ..Options::new("/bin/true") };
+    let no_folder = of(Program { folder: "/etc/passwd".into(), ..Program::new("/bin/true") });
     assert_fails(
         &run(check("command", no_folder)).await,
         FailureKind::Unreachable,
@@ -65,9 +74,8 @@ async fn a_program_that_cannot_run_says_why() {
 
 #[tokio::test]
 async fn the_environment_is_what_was_given_and_nothing_else() {
-    let environment =
-        vec![("TOKEN".to_owned(), Secret::new("opensesame")), ("LANG".to_owned(), Secret::new("C"))];
-    let options = Options { environment, ..shell("/usr/bin/env; pwd; cat; exit 1") };
+    let environment = [("TOKEN", "opensesame"), ("LANG", "C")];
+    let options = with(&environment, shell("/usr/bin/env; pwd; cat; exit 1"));
     let output = run(check("command", options)).await.output.unwrap();
     let mut lines: Vec<&str> = output.split('\n').collect();
     lines[0] = lines[0].split(": ").last().unwrap();
@@ -80,7 +88,7 @@ async fn the_environment_is_what_was_given_and_nothing_else() {
 #[tokio::test]
 async fn output_is_cut_and_never_stops_the_program() {
     let flood = shell("dd if=/dev/zero bs=1M count=8 2>/dev/null | tr '\\0' x; echo end >&2; exit 1");
-    let flood = Options { environment: vec![("PATH".into(), Secret::new("/usr/bin:/bin"))], ..flood };
+    let flood = with(&[("PATH", "/usr/bin:/bin")], flood);
     let output = run(check("command", flood)).await.output.unwrap();
     assert!(
         output.contains("end") && output.contains("xxx") && output.len() < 1200,
@@ -153,8 +161,7 @@ async fn many_deadlines_leave_nobody() {
 
 #[test]
 fn arguments_are_not_printed() {
-    let environment = vec![("PGUSER".to_owned(), Secret::new("s3cret"))];
-    let printed = format!("{:?}", Options { environment, ..shell("login --password=s3cret") });
+    let printed = format!("{:?}", with(&[("PGUSER", "s3cret")], shell("login --password=s3cret")));
     assert!(printed.contains("/bin/sh") && printed.contains("2 of them"), "{printed}");
     assert!(printed.contains("PGUSER") && !printed.contains("s3cret"), "{printed}");
 }
@@ -162,16 +169,13 @@ fn arguments_are_not_printed() {
 #[test]
 fn options_are_looked_at_before_a_run() {
     assert_refused(check("x", Options::new("pg_isready")), "program");
-    assert_refused(check("x", Options { folder: "tmp".into(), ..Options::new("/bin/true") }), "folder");
+    assert_refused(check("x", of(Program { folder: "tmp".into(), ..Program::new("/bin/true") })), "folder");
     assert_refused(check("x", Options { warn_codes: vec![0], ..Options::new("/bin/true") }), "warn_codes");
     assert_refused(
-        check("x", Options { arguments: vec!["a\0b".into()], ..Options::new("/bin/true") }),
+        check("x", of(Program { arguments: vec!["a\0b".into()], ..Program::new("/bin/true") })),
         "arguments",
     );
-    let variable = |name: &str, value: &str| Options {
-        environment: vec![(name.into(), Secret::new(value))],
-        ..Options::new("/bin/true")
-    };
+    let variable = |name: &str, value: &str| with(&[(name, value)], Options::new("/bin/true"));
     assert_refused(check("x", variable("A=B", "c")), "environment");
     assert_refused(check("x", variable("", "c")), "environment");
     assert_refused(check("x", variable("A", "c\0")), "environment");

@@ -3,6 +3,7 @@
 mod access;
 pub mod check;
 pub mod monitor;
+pub mod program;
 mod push;
 
 use jiff::Timestamp;

@@ -12,6 +12,7 @@ mod webhook;
 
 use std::time::Duration;
 
+pub use lifesigns_program::Program;
 use tokio::time::timeout;
 
 pub use self::command::{Command, CommandOptions};

@@ -13,11 +13,10 @@ use crate::{SECRET, many, opened, refused, resolved};
 /// A script of the shell; `$1` is a folder for it.
 fn script(folder: &TempDir, text: &str) -> CommandOptions {
     let place = folder.path().to_str().unwrap().to_owned();
-    CommandOptions {
-        arguments: vec!["-c".to_owned(), text.to_owned(), "sh".to_owned(), place],
-        environment: vec![("TOKEN".to_owned(), Secret::new(SECRET))],
-        ..CommandOptions::new("/bin/sh")
-    }
+    let mut options = CommandOptions::new("/bin/sh");
+    options.program.arguments = vec!["-c".to_owned(), text.to_owned(), "sh".to_owned(), place];
+    options.program.environment = vec![("TOKEN".to_owned(), Secret::new(SECRET))];
+    options
 }
 
 fn channel(options: CommandOptions) -> Channel {

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use lifesigns::BadOption;
+use lifesigns::{BadOption, Secret};
+use lifesigns_checks::command::Program;
 
 use super::Checks;
 use crate::config::fault::{Fault, Place};
 use crate::config::tree::At;
+use crate::config::wire::program as wire;
 
 /// Under which key and where each option was written, for what the part itself finds wrong with it.
 #[derive(Default)]
@@ -101,11 +103,28 @@ pub(super) fn needed_path(
     needed(key, written, place, weigh).map(|path| weigh.path(path))
 }
 
-/// Variables for a program: `NAME=value`, or `NAME` alone for one of this process.
-pub(super) fn environment(
-    written: Option<&[At<String>]>,
+/// A program that is run.
+pub(super) fn program(
+    place: &Place,
+    written: &wire::Program,
+    places: &mut Written,
     weigh: &mut Checks<'_>,
-) -> Option<Vec<(String, String)>> {
+) -> Option<Program> {
+    places.at("program", written.file.as_ref());
+    places.at("arguments", written.arguments.iter().flatten().next());
+    places.at("environment", written.environment.iter().flatten().next());
+    places.at("folder", written.folder.as_ref());
+    let mut program = Program::new(needed_path("program", written.file.as_ref(), place, weigh)?);
+    program.arguments = written.arguments.iter().flatten().map(|at| at.value.clone()).collect();
+    program.environment = environment(written.environment.as_deref(), weigh)?;
+    if let Some(folder) = &written.folder {
+        program.folder = weigh.path(folder);
+    }
+    Some(program)
+}
+
+/// Variables for a program: `NAME=value`, or `NAME` alone for one of this process.
+fn environment(written: Option<&[At<String>]>, weigh: &mut Checks<'_>) -> Option<Vec<(String, Secret)>> {
     let mut environment = Vec::new();
     for variable in written.unwrap_or_default() {
         let pair = match variable.value.split_once('=') {
@@ -116,9 +135,9 @@ pub(super) fn environment(
                 );
                 return None;
             }
-            Some((name, value)) => (name.to_owned(), value.to_owned()),
+            Some((name, value)) => (name.to_owned(), Secret::new(value)),
             None => match weigh.surroundings.variable(&variable.value) {
-                Some(value) => (variable.value.clone(), value),
+                Some(value) => (variable.value.clone(), Secret::new(value)),
                 None => {
                     let message = format!("`environment`: the variable {} is not set", variable.value);
                     weigh.fault(Fault::new(&variable.place, message));

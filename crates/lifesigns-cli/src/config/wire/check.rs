@@ -1,6 +1,7 @@
 //! `[[check]]`, its values read and not weighed.
 
 use super::Optional;
+use super::program::{Program, program};
 use crate::config::fault::{Fault, Place};
 use crate::config::reader::Reader;
 use crate::config::reference::checks::kinds;
@@ -117,10 +118,7 @@ pub struct Disk {
 /// `[check.command]`
 #[derive(Debug)]
 pub struct Command {
-    pub program: Optional<String>,
-    pub arguments: Option<Vec<At<String>>>,
-    pub environment: Option<Vec<At<String>>>,
-    pub folder: Optional<String>,
+    pub program: Program,
     pub warn_codes: Option<Vec<At<String>>>,
 }
 
@@ -198,10 +196,7 @@ fn probe(kind: &'static str, mut reader: Reader<'_>, faults: &mut Vec<Fault>) ->
             min_size_bytes: reader.integer("min_size_bytes", faults),
         },
         "command" => Probe::Command(Command {
-            program: reader.text("program", faults),
-            arguments: reader.list("arguments", faults),
-            environment: reader.list("environment", faults),
-            folder: reader.text("folder", faults),
+            program: program(&mut reader, faults),
             warn_codes: reader.list("warn_codes", faults),
         }),
         service => Probe::Service(service, Box::new(self::service(service, &mut reader, faults))),

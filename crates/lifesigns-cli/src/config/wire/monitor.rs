@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Optional;
+use super::program::{Program, program};
 use crate::config::fault::{Fault, Place};
 use crate::config::reader::Reader;
 use crate::config::reference::monitor::channels;
@@ -129,10 +130,7 @@ pub struct Email {
 /// `[alert.command]`
 #[derive(Debug)]
 pub struct Command {
-    pub program: Optional<String>,
-    pub arguments: List,
-    pub environment: List,
-    pub folder: Optional<String>,
+    pub program: Program,
     pub deadline_seconds: Optional<u64>,
 }
 
@@ -237,10 +235,7 @@ fn channel(kind: &'static str, mut reader: Reader<'_>, faults: &mut Vec<Fault>) 
         },
         "email" => Channel::Email(Box::new(email(&mut reader, faults))),
         "command" => Channel::Command(Command {
-            program: reader.text("program", faults),
-            arguments: reader.list("arguments", faults),
-            environment: reader.list("environment", faults),
-            folder: reader.text("folder", faults),
+            program: program(&mut reader, faults),
             deadline_seconds: reader.integer("deadline_seconds", faults),
         }),
         other => unreachable!("{other} is documented as a channel and is none"),

@@ -220,18 +220,9 @@ fn command_check(
     places: &mut Written,
     weigh: &mut Checks<'_>,
 ) -> Option<Made> {
-    places.at("program", written.program.as_ref());
-    places.at("arguments", written.arguments.iter().flatten().next());
-    places.at("environment", written.environment.iter().flatten().next());
-    places.at("folder", written.folder.as_ref());
+    let program = option::program(place, &written.program, places, weigh)?;
     places.at("warn_codes", written.warn_codes.iter().flatten().next());
-    let mut options = command::Options::new(needed_path("program", written.program.as_ref(), place, weigh)?);
-    options.arguments = written.arguments.iter().flatten().map(|at| at.value.clone()).collect();
-    let environment = option::environment(written.environment.as_deref(), weigh)?;
-    options.environment = environment.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-    if let Some(folder) = &written.folder {
-        options.folder = weigh.path(folder);
-    }
+    let mut options = command::Options { program, warn_codes: Vec::new() };
     for code in written.warn_codes.iter().flatten() {
         let Some(number) = code.value.trim().parse::<u8>().ok().filter(|number| *number > 0) else {
             weigh.fault(

@@ -11,7 +11,7 @@ use lifesigns_monitor::alerts::{Channel, Secret};
 
 use crate::config::fault::{Fault, Place};
 use crate::config::tree::At;
-use crate::config::validated::option::{self, Told, Written, needed, needed_path};
+use crate::config::validated::option::{self, Told, Written, needed};
 use crate::config::validated::{Checks, text, values};
 use crate::config::wire::monitor as wire;
 
@@ -142,19 +142,9 @@ fn command(
     places: &mut Written,
     checks: &mut Checks<'_>,
 ) -> Option<Made> {
-    places.at("program", written.program.as_ref());
-    places.at("arguments", written.arguments.iter().flatten().next());
-    places.at("environment", written.environment.iter().flatten().next());
-    places.at("folder", written.folder.as_ref());
-    let mut options = CommandOptions::new(needed_path("program", written.program.as_ref(), place, checks)?);
-    options.arguments = written.arguments.iter().flatten().map(|at| at.value.clone()).collect();
-    let environment = option::environment(written.environment.as_deref(), checks)?;
-    options.environment = environment.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-    if let Some(folder) = &written.folder {
-        options.folder = checks.path(folder);
-    }
-    options.deadline = deadline(written.deadline_seconds.as_ref(), places);
-    Some(Command::new(options).map(Channel::Command))
+    let program = option::program(place, &written.program, places, checks)?;
+    let deadline = deadline(written.deadline_seconds.as_ref(), places);
+    Some(Command::new(CommandOptions { program, deadline }).map(Channel::Command))
 }
 
 fn common(

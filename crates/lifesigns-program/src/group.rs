@@ -9,13 +9,13 @@ use tokio::process::Child;
 ///
 /// The group's number is that of the program. It is free again when the program has been waited for and nobody is left
 /// in the group; numbers are given out in turn, so it is not taken again in the moment until this is dropped.
-pub(super) struct Group {
+pub(crate) struct Group {
     number: Option<Pid>,
     graves: Arc<Graves>,
 }
 
 impl Group {
-    pub(super) fn of(child: &Child, graves: Arc<Graves>) -> Group {
+    pub(crate) fn of(child: &Child, graves: Arc<Graves>) -> Group {
         let number = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         Group { number, graves }
     }
@@ -34,8 +34,8 @@ impl Drop for Group {
 
 /// Groups that were killed and may have left zombies to us: where we are process 1 of a container, or have taken its
 /// place, the children of programs become ours when the programs end.
-#[derive(Default)]
-pub(super) struct Graves(Mutex<Vec<Pid>>);
+#[derive(Debug, Default)]
+pub(crate) struct Graves(Mutex<Vec<Pid>>);
 
 impl Graves {
     fn dig(&self, number: Pid) {
@@ -43,7 +43,7 @@ impl Graves {
     }
 
     /// Waits for all of them that have died, without blocking.
-    pub(super) fn visit(&self) {
+    pub(crate) fn visit(&self) {
         let mut graves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         graves.retain(|group| {
             loop {

@@ -35,7 +35,7 @@ mod policy;
 mod redirect;
 
 pub use self::failure::{Failure, text};
-pub use self::network::{connect, resolve};
+pub use self::network::{connect, is_looked_up, resolve};
 #[cfg(feature = "http")]
 pub use self::{
     body::Body,

@@ -1,28 +1,40 @@
 //! Connections over TCP.
 
+mod names;
 mod race;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 
-use crate::failure::{Failure, is_own_resolver};
+use crate::failure::Failure;
 
 /// The addresses behind a name, one at least, as the system's resolver orders them. `host` may be an IP address without
 /// brackets.
 ///
 /// # Errors
-/// When the name does not resolve.
+/// When the name does not resolve. It is this machine's own fault if nobody could be asked.
+///
+/// # Panics
+/// Outside of a Tokio runtime.
 pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-    let unresolved =
-        |why: &dyn fmt::Display| Failure::unreachable(format!("the name `{host}` does not resolve: {why}"));
-    let found = lookup_host((host, port))
-        .await
-        .map_err(|error| Failure { is_own: is_own_resolver(&error), ..unresolved(&error) })?;
-    let addresses: Vec<_> = found.collect();
-    if addresses.is_empty() { Err(unresolved(&"it has no address")) } else { Ok(addresses) }
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let found = names::NAMES.addresses(host).await?;
+    Ok(found.iter().map(|address| with_port(*address, port)).collect())
+}
+
+/// Whether a name is being looked up at the moment: whoever has given up waiting for an answer from there has waited
+/// for the resolver of this machine.
+pub fn is_looked_up(host: &str) -> bool {
+    names::NAMES.is_looked_up(host)
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }
 
 /// A connection to the first of these addresses that takes it, and which of them that was. One that does not answer

@@ -74,8 +74,20 @@ impl Program {
     /// Starts the binary, with whatever `adjust` does to the command: folder, environment.
     pub fn start_with(arguments: &[&str], adjust: impl FnOnce(&mut Command)) -> Program {
         let mut command = Command::new(binary());
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments);
         adjust(&mut command);
+        Program::spawn(command)
+    }
+
+    /// Starts the binary so that a write past the limit of files fails, instead of killing it: for tests of full disks.
+    pub fn start_unharmed_by_limits(arguments: &[&str]) -> Program {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary()).args(arguments);
+        Program::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Program {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be started");
         let stdout = collect(child.stdout.take().expect("it is piped"));
         let stderr = collect(child.stderr.take().expect("it is piped"));

@@ -1,14 +1,16 @@
 //! Where everything that has happened is written down, to be kept together: readings, events, and what is to be known
 //! again after a restart.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod waiting;
 
-use lifesigns_model::history::{Entry, Event, EventKind, Reading};
+use std::collections::{BTreeMap, HashMap};
+
+use lifesigns_model::history::{Entry, Event, EventKind, HistoryStore, Reading};
 use lifesigns_model::store::{KeptNote, Note};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::waiting::Waiting;
 use crate::alerts::incidents::{Incident, Incidents};
 use crate::alerts::outbox::{Added, Delivery, Limits, Outbox, Outcome};
 use crate::alerts::{Affected, Undelivered};
@@ -28,8 +30,9 @@ pub(crate) const ALIVE: &str = "alive";
 
 /// A deploy is told of with an outage that begins no later than this after it, in milliseconds.
 const DEPLOY_MATTERS: i64 = 24 * 3_600_000;
-/// Entries that wait for a store that does not take them; more readings are dropped and counted.
-const MOST_ENTRIES: usize = 200_000;
+/// After an incident was written down that is not done again for so many milliseconds for each of its services, unless
+/// somebody is told of it.
+const REST_FOR_EACH: i64 = 1;
 
 /// What is said of an outage in its event.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -49,19 +52,23 @@ pub(crate) struct OutageDetail {
 pub(crate) struct Desk {
     pub(crate) incidents: Incidents,
     pub(crate) outbox: Outbox,
-    entries: Vec<Entry>,
-    /// Incidents that have changed since they were last written down. One of many services changes often.
-    changed: BTreeSet<String>,
-    /// Readings that were given up.
-    pub(crate) dropped: u64,
+    waiting: Waiting,
+    /// Incidents that have changed since they were last written down, and whether somebody is to hear of that.
+    changed: BTreeMap<String, bool>,
+    /// When each incident may be written down again. One of many services changes often, and is written down as a whole.
+    written: HashMap<String, i64>,
 }
 
 impl Desk {
     /// The desk as it was left.
     pub(crate) fn open(mut incidents: Incidents, kept: &[KeptNote], deliveries: &[KeptNote]) -> Desk {
+        let mut written = HashMap::new();
         for note in kept {
-            match serde_json::from_str(&note.text) {
-                Ok(incident) => incidents.restore(incident),
+            match serde_json::from_str::<Incident>(&note.text) {
+                Ok(incident) => {
+                    written.insert(incident.id.clone(), i64::MIN);
+                    incidents.restore(incident);
+                }
                 Err(error) => {
                     tracing::error!(id = &*note.key, %error, "an incident that was kept cannot be read");
                 }
@@ -77,7 +84,8 @@ impl Desk {
             }
         }
         let (outbox, given_up) = Outbox::restored(Limits::default(), left);
-        let mut desk = Desk { incidents, outbox, entries: Vec::new(), changed: BTreeSet::new(), dropped: 0 };
+        let (waiting, changed) = (Waiting::default(), BTreeMap::new());
+        let mut desk = Desk { incidents, outbox, waiting, changed, written };
         for delivery in given_up {
             desk.forget(&delivery.id);
         }
@@ -121,11 +129,7 @@ impl Desk {
     }
 
     pub(crate) fn reading(&mut self, name: &Name, reading: Reading) {
-        if self.entries.len() >= MOST_ENTRIES {
-            self.dropped += 1;
-            return;
-        }
-        self.entries.push(Entry::Reading(Arc::clone(name), reading));
+        self.waiting.reading(name, reading);
     }
 
     /// Something about a service has changed.
@@ -178,19 +182,19 @@ impl Desk {
     /// Puts what is due into the outbox.
     pub(crate) fn tell(&mut self, now: i64) {
         let due = self.incidents.due(now);
-        for id in &due.changed {
-            self.incident(id);
+        for id in due.changed {
+            self.changed.insert(id, true);
         }
         for (route, message) in due.messages {
             let delivery = Delivery::new(route, message, now);
             let text = to_json(&delivery);
             let id = delivery.id.clone();
             match self.outbox.add(delivery) {
-                Added::Kept => self.note(DELIVERIES, &id, Some(text)),
+                Added::Kept => self.begin_note(DELIVERIES, &id, text),
                 Added::Known => {}
                 Added::InPlaceOf(other) => {
                     tracing::error!(id = other.id, "too many messages wait; this one is not sent");
-                    self.note(DELIVERIES, &id, Some(text));
+                    self.begin_note(DELIVERIES, &id, text);
                     self.forget(&other.id);
                 }
                 Added::Refused(_) => tracing::error!(id, "too many messages wait; this one is not sent"),
@@ -199,7 +203,9 @@ impl Desk {
         for incident in due.closed {
             self.changed.remove(&incident.id);
             self.incident_event(&incident);
-            self.note(INCIDENTS, &incident.id, None);
+            if self.written.remove(&incident.id).is_some() {
+                self.note(INCIDENTS, &incident.id, None);
+            }
         }
     }
 
@@ -231,9 +237,18 @@ impl Desk {
         }
     }
 
-    /// An incident is to be known again as it stands when everything is taken to the store.
-    pub(crate) fn incident(&mut self, id: &str) {
-        self.changed.insert(id.to_owned());
+    /// Somebody takes an incident up. False if there is none of that id that goes on.
+    pub(crate) fn acknowledge(&mut self, id: &str, by: &str, now: i64) -> bool {
+        let is_known = self.incidents.acknowledge(id, by, now);
+        if is_known {
+            self.changed.insert(id.to_owned(), true);
+        }
+        is_known
+    }
+
+    /// An incident has changed.
+    fn incident(&mut self, id: &str) {
+        self.changed.entry(id.to_owned()).or_default();
     }
 
     fn incident_event(&mut self, incident: &Incident) {
@@ -284,7 +299,7 @@ impl Desk {
         detail: &serde_json::Value,
     ) {
         let (key, service, detail) = (key.into(), service.cloned(), detail.to_string().into());
-        self.entries.push(Entry::Event(Event { kind, key, service, began, ended, detail }));
+        self.waiting.fact(Entry::Event(Event { kind, key, service, began, ended, detail }), false);
     }
 
     fn forget(&mut self, id: &str) {
@@ -293,23 +308,58 @@ impl Desk {
 
     fn note(&mut self, topic: &str, key: &str, text: Option<String>) {
         let text = text.map(Into::into);
-        self.entries.push(Entry::Note(Note { topic: topic.into(), key: key.into(), text }));
+        self.waiting.fact(Entry::Note(Note { topic: topic.into(), key: key.into(), text }), false);
     }
 
-    /// All that is to be kept together.
-    pub(crate) fn take(&mut self) -> Vec<Entry> {
-        for id in std::mem::take(&mut self.changed) {
-            let Some(incident) = self.incidents.find(&id).cloned() else { continue };
-            self.incident_event(&incident);
-            self.note(INCIDENTS, &id, Some(to_json(&incident)));
+    /// A note of which there has never been one.
+    fn begin_note(&mut self, topic: &str, key: &str, text: String) {
+        let text = Some(text.into());
+        self.waiting.fact(Entry::Note(Note { topic: topic.into(), key: key.into(), text }), true);
+    }
+
+    /// Takes everything that is to be kept together to the history; says how much that was. What the history does not
+    /// take comes again the next time.
+    pub(crate) fn keep(&mut self, now: i64, history: &dyn HistoryStore) -> Result<usize, ()> {
+        self.write_incidents(now);
+        if let Some((from, to)) = self.waiting.lost() {
+            let key = format!("{}-lost", from * 1000);
+            let detail = json!({"why": "the history took nothing, and readings had to be given up"});
+            self.event(EventKind::Gap, &key, None, from * 1000, Some(to * 1000), &detail);
         }
-        std::mem::take(&mut self.entries)
+        self.waiting.give(|entries| history.append(entries))
     }
 
-    /// What a store did not take comes first the next time.
-    pub(crate) fn give_back(&mut self, mut entries: Vec<Entry>) {
-        entries.append(&mut self.entries);
-        self.entries = entries;
+    /// Nothing comes after this: whatever has changed is written down.
+    pub(crate) fn close(&mut self) {
+        self.changed.values_mut().for_each(|at_once| *at_once = true);
+    }
+
+    fn write_incidents(&mut self, now: i64) {
+        for (id, at_once) in std::mem::take(&mut self.changed) {
+            let Some(incident) = self.incidents.find(&id) else { continue };
+            let rest = incident.members.len() as i64 * REST_FOR_EACH;
+            let is_resting = |until: &i64| (1..=rest).contains(&until.saturating_sub(now));
+            if !at_once && self.written.get(&id).is_some_and(is_resting) {
+                self.changed.insert(id, false);
+                continue;
+            }
+            let (incident, text) = (incident.clone(), to_json(incident));
+            self.incident_event(&incident);
+            match self.written.insert(id.clone(), now + rest) {
+                Some(_) => self.note(INCIDENTS, &id, Some(text)),
+                None => self.begin_note(INCIDENTS, &id, text),
+            }
+        }
+    }
+
+    /// Entries that the history has not been given yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Readings and events that were given up.
+    pub(crate) const fn dropped(&self) -> (u64, u64) {
+        (self.waiting.dropped_readings, self.waiting.dropped_events)
     }
 }
 
@@ -343,3 +393,6 @@ fn traits(target: &Target, service: &Service) -> Vec<String> {
     traits.extend(failing.map(|(name, _)| format!("dependency {name}")));
     traits
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! All services that are watched, and what is known of them now.
 
+pub(crate) mod keeping;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,11 +10,12 @@ use std::time::Duration;
 use lifesigns::BadOption;
 use lifesigns_fetch::Fetcher;
 use lifesigns_model::histogram::Histogram;
-use lifesigns_model::history::{Entry, HistoryStore, Reading, Span};
+use lifesigns_model::history::{HistoryStore, Reading, Span};
 use lifesigns_model::light::Light;
 use lifesigns_model::store::StoreError;
 use tokio::sync::Notify;
 
+use self::keeping::Keeping;
 use crate::alerts::channel::Channel;
 use crate::alerts::incidents::{Incidents, Setup};
 use crate::alerts::rules::{Maintenance, Route};
@@ -91,6 +94,7 @@ pub(crate) struct Inner {
     by_name: HashMap<Name, usize>,
     pub(crate) desk: Mutex<Desk>,
     pub(crate) store: Arc<dyn HistoryStore>,
+    pub(crate) keeping: Keeping,
     pub(crate) channels: HashMap<String, Channel>,
     pub(crate) fetcher: Fetcher,
     pub(crate) clock: Clock,
@@ -200,6 +204,7 @@ impl Fleet {
             by_name,
             desk: Mutex::new(desk),
             store,
+            keeping: Keeping::new(now),
             channels,
             fetcher,
             clock,
@@ -245,12 +250,7 @@ impl Fleet {
     /// Somebody takes an incident up. False if there is none of that id that goes on.
     pub fn acknowledge(&self, id: &str, by: &str) -> bool {
         let now = self.now();
-        let mut desk = self.inner.desk();
-        let is_known = desk.incidents.acknowledge(id, by, now);
-        if is_known {
-            desk.incident(id);
-        }
-        drop(desk);
+        let is_known = self.inner.desk().acknowledge(id, by, now);
         self.inner.tell_news();
         is_known
     }
@@ -297,7 +297,7 @@ impl State {
     fn remember(&mut self, target: &Target, store: &dyn HistoryStore, now: i64) -> Result<(), StoreError> {
         let second = now / 1000;
         let from =
-            self.service.process_began.map_or(second - 3600, |began| began / 1000).max(second - MEMORY_SPAN);
+            self.service.memory_since().map_or(second - 3600, |since| since / 1000).max(second - MEMORY_SPAN);
         let span = Span { from: from.min(second - 3600), to: second + 1 };
         for reading in store.readings(&target.name, span)? {
             if reading.at > second - 3600 {
@@ -362,18 +362,9 @@ impl Inner {
 
     /// Takes what is to be kept to the store. False if it did not take it.
     pub(crate) fn keep(&self) -> bool {
-        let mut desk = self.desk();
-        let entries: Vec<Entry> = desk.take();
-        if entries.is_empty() {
-            return true;
-        }
-        match self.store.append(entries) {
-            Ok(()) => true,
-            Err(entries) => {
-                desk.give_back(entries);
-                false
-            }
-        }
+        let given = self.desk().keep(self.clock.now(), &*self.store);
+        self.keeping.given(given);
+        given.is_ok()
     }
 }
 

@@ -16,6 +16,7 @@ mod past;
 mod public;
 mod query;
 mod service;
+mod warning;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ pub fn router(fleet: Fleet, settings: Settings) -> Router {
         .route("/incidents", get(incidents))
         .route("/incidents/{id}", get(incident))
         .route("/events", get(events))
-        .layer(map_response(harden))
+        .layer(map_response(async |answer| harden(answer)))
         .with_state(Shared::new(fleet, settings))
 }
 
@@ -82,7 +83,7 @@ pub fn public_router(fleet: Fleet, settings: Settings) -> Router {
         .route("/public", get(public_page))
         .route("/badges/{file}", get(badge::badge))
         .route("/incidents.atom", get(atom::feed))
-        .layer(map_response(harden))
+        .layer(map_response(async |answer| harden(answer)))
         .merge(assets::router())
         .with_state(Shared::new(fleet, settings))
 }
@@ -108,6 +109,11 @@ impl Shared {
             days: Arc::default(),
             badges: Arc::default(),
         }
+    }
+
+    /// What operators have to know of the monitor itself, and the content of a page.
+    fn warned(&self, body: String) -> String {
+        warning::warning(&self.fleet.inner.history(), self.fleet.now()) + &body
     }
 
     /// Makes something of the history, on a thread that may wait for a disk.
@@ -137,7 +143,7 @@ impl Shared {
 }
 
 /// What every answer says to browsers.
-async fn harden(mut answer: Response) -> Response {
+fn harden(mut answer: Response) -> Response {
     let headers = answer.headers_mut();
     let fixed = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -155,7 +161,7 @@ async fn overview(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Re
     let wanted = overview::Wanted::from(&Query::new(query.as_deref()));
     let Shared { fleet, settings, .. } = &shared;
     let shown = overview::Shown::of(fleet.views(), &wanted, &fleet.incidents(), fleet.now());
-    let body = overview::body(&shown, &wanted);
+    let body = shared.warned(overview::body(&shown, &wanted));
     let mut page = Page::new(settings, &shown.counts.to_string(), shown.worst(), Place::Overview);
     page.search = overview::search(&shown, &wanted);
     page.answer(StatusCode::OK, &body)
@@ -177,9 +183,8 @@ async fn service(
         Ok(service::body(&view, &past, &|name| shared.fleet.service(name).map(|view| view.light), now))
     });
     match made.await {
-        Ok(body) => {
-            Page::new(&shared.settings, &title, light, Place::Elsewhere).answer(StatusCode::OK, &body)
-        }
+        Ok(body) => Page::new(&shared.settings, &title, light, Place::Elsewhere)
+            .answer(StatusCode::OK, &shared.warned(body)),
         Err(answer) => answer,
     }
 }
@@ -195,7 +200,7 @@ async fn incidents(State(shared): State<Shared>) -> Response {
             let open = shared.fleet.incidents();
             let light = Light::worst(open.iter().map(|incident| incident.worst().into()));
             Page::new(&shared.settings, "Incidents", Some(light), Place::Incidents)
-                .answer(StatusCode::OK, &body)
+                .answer(StatusCode::OK, &shared.warned(body))
         }
         Err(answer) => answer,
     }
@@ -209,7 +214,7 @@ async fn incident(State(shared): State<Shared>, Path(id): Path<String>) -> Respo
     });
     match made.await {
         Ok(Some((light, body))) => Page::new(&shared.settings, "Incident", Some(light), Place::Elsewhere)
-            .answer(StatusCode::OK, &body),
+            .answer(StatusCode::OK, &shared.warned(body)),
         Ok(None) => not_found(
             &shared.settings,
             "There is no such incident, or it was so long ago that it is forgotten.",
@@ -237,6 +242,19 @@ async fn public_page(State(shared): State<Shared>) -> Response {
     }
 }
 
+/// The page that asks for a token, and what is to be said before.
+pub(crate) fn login(settings: &Settings, status: StatusCode, says: Option<&str>) -> Response {
+    let says = says.map(|says| format!("<p class=\"note r\" role=\"alert\">{}</p>", Markup(says)));
+    let body = format!(
+        "<section class=\"login\"><h1>Log in</h1>{}<p>A token with the scope <code>fleet:read</code> opens this \
+         monitor. <code>lifesigns token new --scope fleet:read</code> makes one.</p>\
+         <form method=\"post\" action=\"/login\"><label>Token <input name=\"token\" type=\"password\" required \
+         autocomplete=\"current-password\"></label><button>Log in</button></form></section>",
+        says.unwrap_or_default()
+    );
+    harden(Page::new(settings, "Log in", None, Place::Login).answer(status, &body))
+}
+
 fn not_found(settings: &Settings, why: &str) -> Response {
     let page = Page::new(settings, "Not found", None, Place::Elsewhere);
     page.answer(
@@ -252,6 +270,8 @@ enum Place {
     Incidents,
     /// Nothing of the operators' pages is named there.
     Public,
+    /// Nor there, and it does not renew itself: somebody may be typing.
+    Login,
     Elsewhere,
 }
 
@@ -286,13 +306,12 @@ impl<'a> Page<'a> {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <meta name=\"color-scheme\" content=\"light dark\"><title>{} · {title}</title>\
              <link rel=\"icon\" href=\"{icon}\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"{}\">\
-             <script src=\"{}\" defer></script>\
-             <noscript><meta http-equiv=\"refresh\" content=\"30\"></noscript></head>",
+             {}</head>",
             Markup(&self.about),
             ASSETS.style.path,
-            ASSETS.script.path,
+            if self.place == Place::Login { String::new() } else { renewal() },
         );
-        let is_public = self.place == Place::Public;
+        let is_public = matches!(self.place, Place::Public | Place::Login);
         let (home, events) = if is_public { ("/public", "") } else { ("/", " data-events=\"/events\"") };
         let _ = write!(
             page,
@@ -316,11 +335,19 @@ impl<'a> Page<'a> {
             "{}<main id=\"content\" tabindex=\"-1\">{body}</main><footer><p>Times are UTC. \
              {}<a href=\"/incidents.atom\">Feed of incidents</a></p>{}</footer></body></html>",
             self.search,
-            if is_public { "" } else { "<a href=\"/public\">Public page</a> · " },
+            if self.place == Place::Public { "" } else { "<a href=\"/public\">Public page</a> · " },
             if self.settings.has_login && !is_public { LOG_OUT } else { "" },
         );
         page
     }
+}
+
+/// What keeps an open page up to date, with scripts and without.
+fn renewal() -> String {
+    format!(
+        "<script src=\"{}\" defer></script><noscript><meta http-equiv=\"refresh\" content=\"30\"></noscript>",
+        ASSETS.script.path
+    )
 }
 
 /// Whether whoever asks may see everything.

@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lifesigns_model::light::Light;
+use lifesigns_model::store::StoreError;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::alerts::{Delivery, Undelivered};
@@ -22,6 +23,10 @@ use crate::target::Target;
 pub(crate) const ALIVE_EVERY: i64 = 10_000;
 /// What has happened is taken to the store so often.
 const KEEP_EVERY: Duration = Duration::from_millis(250);
+/// The same no more often than that, however much there is that somebody may want to be told.
+const KEEP_AT_MOST_EVERY: Duration = Duration::from_millis(50);
+/// The history has to prove so often that it keeps what it takes.
+pub(crate) const PROVE_EVERY: Duration = Duration::from_secs(5);
 /// A light that is not believed yet is asked for again so soon.
 const IN_DOUBT: Duration = Duration::from_secs(5);
 /// A service of which the monitor knows nothing since it cannot ask is asked again so soon.
@@ -47,6 +52,7 @@ impl Fleet {
         tokio::select! {
             () = schedule(Arc::clone(inner)) => {}
             () = keep(Arc::clone(inner)) => {}
+            () = prove(Arc::clone(inner)) => {}
             _ = stop => {}
         }
         // Pages that listen are not waited for.
@@ -55,7 +61,11 @@ impl Fleet {
             let state = watched.lock();
             inner.desk().remember(&watched.target.name, &state.service);
         }
-        inner.desk().alive(inner.clock.now());
+        {
+            let mut desk = inner.desk();
+            desk.alive(inner.clock.now());
+            desk.close();
+        }
         inner.keep();
     }
 }
@@ -227,27 +237,23 @@ async fn keep(inner: Arc<Inner>) {
     let mut sending = JoinSet::new();
     let mut under_way: HashMap<tokio::task::Id, String> = HashMap::new();
     let mut last_alive = inner.clock.now();
-    let mut was_kept = true;
+    let mut last_round = Instant::now();
     loop {
         let mut has_arrived = false;
+        sleep_until(last_round + KEEP_AT_MOST_EVERY).await;
         tokio::select! {
             () = sleep(KEEP_EVERY) => {}
             () = inner.news.notified() => {}
-            Some(sent) = sending.join_next_with_id(), if !sending.is_empty() => match sent {
-                Ok((task, result)) => {
-                    if let Some(id) = under_way.remove(&task) {
-                        has_arrived = true;
-                        arrived(&inner, &id, result);
-                    }
-                }
-                Err(error) => {
-                    if let Some(id) = under_way.remove(&error.id()) {
-                        let why = "the attempt ended before its time".to_owned();
-                        arrived(&inner, &id, Err(Undelivered { is_final: false, why, retry_after: None }));
-                    }
-                }
-            },
+            Some(sent) = sending.join_next_with_id(), if !sending.is_empty() => {
+                has_arrived = true;
+                settled(&inner, &mut under_way, sent);
+            }
         }
+        while let Some(sent) = sending.try_join_next_with_id() {
+            has_arrived = true;
+            settled(&inner, &mut under_way, sent);
+        }
+        last_round = Instant::now();
         if let Some(drift) = inner.clock.put_right() {
             tracing::warn!(milliseconds = drift, "the clock of this machine was put right, or it has slept");
             let now = inner.clock.now();
@@ -269,20 +275,13 @@ async fn keep(inner: Arc<Inner>) {
             desk.tell(now);
             desk.outbox.due(now)
         };
-        let is_kept = inner.keep();
-        if was_kept && !is_kept {
-            tracing::error!("the history takes nothing at the moment; what has happened waits in memory");
-        }
-        was_kept = is_kept;
+        let is_given = inner.keep();
         if has_arrived || !due.is_empty() {
             // What has been decided must be known after a restart before anybody hears of it; and what has arrived, so
             // that it is not sent again.
-            let store = Arc::clone(&inner.store);
-            let flushed = tokio::task::spawn_blocking(move || store.flush(STORE_PATIENCE)).await;
-            if !is_kept || !matches!(flushed, Ok(Ok(()))) {
-                tracing::error!(
-                    "the history cannot be kept; messages are sent all the same, after a restart again"
-                );
+            let is_safe = flush(&inner).await && is_given;
+            if !is_safe {
+                tracing::error!("messages are sent all the same; after a restart they may be decided anew");
             }
         }
         for delivery in due {
@@ -291,6 +290,44 @@ async fn keep(inner: Arc<Inner>) {
             under_way.insert(task.id(), id);
         }
     }
+}
+
+/// What has become of a message that was under way.
+fn settled(
+    inner: &Inner,
+    under_way: &mut HashMap<tokio::task::Id, String>,
+    sent: Result<(tokio::task::Id, Result<(), Undelivered>), JoinError>,
+) {
+    let (task, result) = match sent {
+        Ok((task, result)) => (task, result),
+        Err(error) => {
+            let why = "the attempt ended before its time".to_owned();
+            (error.id(), Err(Undelivered { is_final: false, why, retry_after: None }))
+        }
+    };
+    if let Some(id) = under_way.remove(&task) {
+        arrived(inner, &id, result);
+    }
+}
+
+/// Has the history prove that it keeps what it takes, for ever: it takes much before it says that it cannot.
+async fn prove(inner: Arc<Inner>) {
+    loop {
+        sleep(PROVE_EVERY).await;
+        flush(&inner).await;
+    }
+}
+
+/// Waits until everything that the history has taken is safe. False if it may not be.
+pub(crate) async fn flush(inner: &Inner) -> bool {
+    let begun = inner.keeping.begin();
+    let store = Arc::clone(&inner.store);
+    let flushed = tokio::task::spawn_blocking(move || store.flush(STORE_PATIENCE)).await;
+    let flushed =
+        flushed.unwrap_or_else(|error| Err(StoreError::because("the history was not asked", error)));
+    let is_safe = flushed.is_ok();
+    inner.keeping.ended(inner.clock.now(), begun, flushed);
+    is_safe
 }
 
 async fn send(inner: &Inner, delivery: &Delivery) -> Result<(), Undelivered> {

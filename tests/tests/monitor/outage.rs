@@ -1,5 +1,7 @@
 //! An outage of many services at once, with a monitor that is killed in the middle of it.
 
+mod disk;
+
 use lifesigns_tests::mail::{MailServer, Setup};
 use lifesigns_tests::service::Service;
 use lifesigns_tests::sink::Sink;

@@ -149,7 +149,6 @@ fn own(page: &mut Page, fleet: &Fleet) {
     }
     let desk = fleet.inner.desk();
     let (waiting, dropped, given_up) = (desk.outbox.len(), desk.outbox.dropped(), desk.outbox.given_up());
-    let readings = desk.dropped;
     drop(desk);
     page.begin("lifesigns_monitor_messages_waiting", "gauge", "Messages that have not been delivered yet.");
     page.single("lifesigns_monitor_messages_waiting", waiting);
@@ -157,6 +156,19 @@ fn own(page: &mut Page, fleet: &Fleet) {
     page.single("lifesigns_monitor_messages_dropped_total", dropped);
     page.begin("lifesigns_monitor_messages_given_up", "counter", "Messages that could not be delivered.");
     page.single("lifesigns_monitor_messages_given_up_total", given_up);
+    let history = fleet.inner.history();
+    let (readings, events) = history.dropped;
     page.begin("lifesigns_monitor_readings_dropped", "counter", "Readings that the history did not take.");
     page.single("lifesigns_monitor_readings_dropped_total", readings);
+    page.begin("lifesigns_monitor_events_dropped", "counter", "Events that the history did not take.");
+    page.single("lifesigns_monitor_events_dropped_total", events);
+    let name = "lifesigns_monitor_history_waiting";
+    page.begin(name, "gauge", "Readings, events and notes that are not known to be kept yet.");
+    page.single(name, history.waiting);
+    let name = "lifesigns_monitor_history_keeps";
+    page.begin(name, "gauge", "1 while the history keeps what happens, 0 while it does not.");
+    page.single(name, u8::from(history.trouble.is_none()));
+    let name = "lifesigns_monitor_history_kept_age_seconds";
+    page.begin(name, "gauge", "How long ago all that there was is known to have been kept.");
+    page.single(name, (fleet.now() - history.kept_at).max(0) as f64 / 1000.0);
 }

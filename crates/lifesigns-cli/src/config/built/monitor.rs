@@ -58,8 +58,15 @@ pub(super) fn build(monitor: Monitor, settings: &mut Settings, let_in: &LetIn) -
     // Figures of the fleet stand at that path.
     let mut resources = settings.resources.clone();
     resources.resource_mut(ResourceKind::Metrics).enabled = false;
-    let mut builder =
-        builder(name, settings, let_in).settings(resources).fleet(fleet.status(monitor.is_open));
+    let access = AccessOptions {
+        is_open_to_this_machine: monitor.is_open,
+        user_header: monitor.user_header,
+        are_decisions_open: monitor.are_decisions_open,
+    };
+    let mut builder = builder(name, settings, let_in)
+        .settings(resources)
+        .fleet(fleet.status(&access))
+        .check(fleet.history_check());
     if is_alone {
         // There is nothing else that they could count for.
         for check in std::mem::take(&mut settings.checks) {
@@ -69,13 +76,10 @@ pub(super) fn build(monitor: Monitor, settings: &mut Settings, let_in: &LetIn) -
     let lifesigns = builder.start().map_err(|error| not_started(&error))?;
     let opens = |token: &lifesigns::Token| token.grant().scopes.contains(&Scope::FleetRead);
     let is_anybody_let_in = monitor.is_open
-        || monitor.user_header.is_some()
+        || access.user_header.is_some()
         || let_in.gatekeeper.is_some()
         || let_in.tokens.iter().any(opens);
-    let access = AccessOptions { is_open_to_this_machine: monitor.is_open, user_header: monitor.user_header };
-    let router = fleet
-        .router(&lifesigns, ServeOptions { title: monitor.title, access })
-        .map_err(|error| not_started(&error))?;
+    let router = fleet.router(&lifesigns, ServeOptions { title: monitor.title, access });
     let (listen, agent_listen) = (monitor.listen, monitor.agent_listen);
     Ok(Watching { fleet, store, lifesigns, router, listen, agent_listen, is_closed: !is_anybody_let_in })
 }

@@ -28,8 +28,15 @@ pub(crate) const MONITOR: &str = "monitor";
 /// When the monitor was last seen, among those.
 pub(crate) const ALIVE: &str = "alive";
 
+/// Behind that, where it was stopped then.
+const STOPPED: &str = "stopped";
+
 /// A deploy is told of with an outage that begins no later than this after it, in milliseconds.
 const DEPLOY_MATTERS: i64 = 24 * 3_600_000;
+/// The monitor notes that it is there so often, in milliseconds, …
+pub(crate) const ALIVE_EVERY: i64 = 10_000;
+/// … and may be so late without that being a gap.
+const ALIVE_SLACK: i64 = 5_000;
 /// After an incident was written down that is not done again for so many milliseconds for each of its services, unless
 /// somebody is told of it.
 const REST_FOR_EACH: i64 = 1;
@@ -92,14 +99,15 @@ impl Desk {
         desk
     }
 
-    /// Ends what goes on and cannot end any more: `is_out` says which services are still watched, and out.
-    pub(crate) fn close_lost(&mut self, now: i64, is_out: &dyn Fn(&str) -> bool) {
+    /// Ends what goes on and cannot end any more. `ended` says when the outage of a service was over; `None` while it is
+    /// still watched, and out.
+    pub(crate) fn close_lost(&mut self, ended: &dyn Fn(&str) -> Option<i64>) {
         let members = self.incidents.open().iter().flat_map(|incident| &incident.members);
-        let lost =
-            members.map(|member| &member.affected).filter(|one| one.ended.is_none() && !is_out(&one.name));
-        let lost: Vec<String> = lost.map(|affected| affected.name.clone()).collect();
-        for name in lost {
-            if let Some(id) = self.incidents.ended(now, &name) {
+        let out = members.map(|member| &member.affected).filter(|one| one.ended.is_none());
+        let lost: Vec<(String, i64)> =
+            out.filter_map(|one| Some((one.name.clone(), ended(&one.name)?.max(one.began)))).collect();
+        for (name, at) in lost {
+            if let Some(id) = self.incidents.ended(at, &name) {
                 self.incident(&id);
             }
         }
@@ -172,6 +180,20 @@ impl Desk {
     /// The monitor is there.
     pub(crate) fn alive(&mut self, now: i64) {
         self.note(MONITOR, ALIVE, Some(now.to_string()));
+    }
+
+    /// The monitor is there again, after what its last note of that says.
+    pub(crate) fn returned(&mut self, now: i64, note: Option<&str>) -> Option<i64> {
+        let (alive, end) = note.map(|note| note.split_once(' ').unwrap_or((note, ""))).unwrap_or_default();
+        let alive = alive.parse().ok().filter(|alive| now - alive > ALIVE_EVERY + ALIVE_SLACK);
+        self.alive(now);
+        // Whoever was killed may have run, and could write nothing of that.
+        let why = match end {
+            STOPPED => "the monitor was not running",
+            _ => "the monitor was not running, or could not keep what happened",
+        };
+        self.gap(alive?, now, why);
+        alive
     }
 
     /// The monitor saw nothing.
@@ -329,8 +351,9 @@ impl Desk {
         self.waiting.give(|entries| history.append(entries))
     }
 
-    /// Nothing comes after this: whatever has changed is written down.
-    pub(crate) fn close(&mut self) {
+    /// Nothing comes after this: whatever has changed is written down, and that the monitor was stopped.
+    pub(crate) fn close(&mut self, now: i64) {
+        self.note(MONITOR, ALIVE, Some(format!("{now} {STOPPED}")));
         self.changed.values_mut().for_each(|at_once| *at_once = true);
     }
 

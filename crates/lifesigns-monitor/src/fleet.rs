@@ -189,9 +189,9 @@ impl Fleet {
                 Ok(Watched { target, state: Mutex::new(state) })
             })
             .collect::<Result<_, StoreError>>()?;
-        let by_name =
+        let by_name: HashMap<Name, usize> =
             watched.iter().enumerate().map(|(index, one)| (Arc::clone(&one.target.name), index)).collect();
-        desk.close_lost(now, &|name| watched_outage(&watched, &by_name, name));
+        desk.close_lost(&|name| by_name.get(name).map_or(Some(now), |index| watched[*index].well_since(now)));
         for (name, text) in kept.iter().filter(|(name, _)| !by_name.contains_key(*name)) {
             desk.taken_out(now, name, text);
         }
@@ -256,10 +256,6 @@ impl Fleet {
     }
 }
 
-fn watched_outage(watched: &[Watched], by_name: &HashMap<Name, usize>, name: &str) -> bool {
-    by_name.get(name).is_some_and(|index| watched[*index].lock().service.outage.is_some())
-}
-
 fn note_gap(
     desk: &mut Desk,
     store: &dyn HistoryStore,
@@ -267,13 +263,10 @@ fn note_gap(
     watched: &[Watched],
 ) -> Result<(), StoreError> {
     let notes = store.recall(desk::MONITOR)?;
-    let alive =
-        notes.iter().find(|note| &*note.key == desk::ALIVE).and_then(|note| note.text.parse::<i64>().ok());
-    if let Some(alive) = alive.filter(|alive| now - alive > crate::watch::ALIVE_EVERY + 5_000) {
-        desk.gap(alive, now, "the monitor was not running");
+    let note = notes.iter().find(|note| &*note.key == desk::ALIVE).map(|note| &*note.text);
+    if let Some(alive) = desk.returned(now, note) {
         blind(desk, watched, alive);
     }
-    desk.alive(now);
     Ok(())
 }
 
@@ -314,6 +307,13 @@ impl State {
 impl Watched {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when it is not out; `None` while it is.
+    fn well_since(&self, now: i64) -> Option<i64> {
+        let state = self.lock();
+        let is_green = state.service.light == Some(Light::Green);
+        state.service.outage.is_none().then_some(if is_green { state.service.since } else { now })
     }
 }
 

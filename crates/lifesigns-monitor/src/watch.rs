@@ -14,13 +14,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::alerts::{Delivery, Undelivered};
+use crate::desk::ALIVE_EVERY;
 use crate::fleet::{Fleet, Inner, NO_MORE, State, blind};
 use crate::poll::poll;
 use crate::service::{Observation, Sight};
 use crate::target::Target;
 
-/// The monitor notes that it is there so often, in milliseconds.
-pub(crate) const ALIVE_EVERY: i64 = 10_000;
 /// What has happened is taken to the store so often.
 const KEEP_EVERY: Duration = Duration::from_millis(250);
 /// The same no more often than that, however much there is that somebody may want to be told.
@@ -61,11 +60,7 @@ impl Fleet {
             let state = watched.lock();
             inner.desk().remember(&watched.target.name, &state.service);
         }
-        {
-            let mut desk = inner.desk();
-            desk.alive(inner.clock.now());
-            desk.close();
-        }
+        inner.desk().close(inner.clock.now());
         inner.keep();
     }
 }

@@ -4,7 +4,7 @@ mod disk;
 
 use lifesigns_tests::mail::{MailServer, Setup};
 use lifesigns_tests::service::Service;
-use lifesigns_tests::sink::Sink;
+use lifesigns_tests::sink::{Reply, Sink};
 use lifesigns_tests::wait;
 use serde_json::Value;
 
@@ -98,4 +98,50 @@ fn two_hundred_of_three_hundred_are_one_message_and_one_at_the_end() {
     let keys: std::collections::HashSet<String> =
         sink.received().iter().map(|message| message.header("idempotency-key").unwrap().to_owned()).collect();
     assert_eq!(keys.len(), 3);
+}
+
+#[test]
+fn a_message_that_was_under_way_at_a_kill_is_sent_again_to_the_last_byte() {
+    let service = Service::start([("/shop/status", well("shop")), ("/stock/status", well("stock"))]);
+    let sink = Sink::start();
+    let alert = format!(
+        "\n[[alert]]\nname = \"hook\"\ngroup_wait_seconds = 0\n[alert.webhook]\nurl = \"{}\"\n",
+        sink.url("/hook")
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let monitor = Monitor::start(folder.path(), &configuration(&service, &["shop", "stock"], &alert));
+    for name in ["shop", "stock"] {
+        monitor.wait_for_light(name, "GREEN");
+    }
+    let arrived = |monitor: &Monitor, count: usize| {
+        let explain = || format!("{:?}\n{}", kinds(&sink), monitor.program.stderr());
+        wait::until_or(explain, || (sink.received().len() == count).then_some(()));
+    };
+    let is_sent_again = |monitor: &Monitor, number: usize| {
+        arrived(monitor, number + 2);
+        let [first, again] = &sink.received()[number..] else { panic!("{:?}", kinds(&sink)) };
+        assert_eq!(first.header("idempotency-key"), again.header("idempotency-key"));
+        assert_eq!(first.body, again.body, "{}\n{}", first.json(), again.json());
+        let count = number / 2 + 1;
+        wait::until("it to be known as delivered", || {
+            (monitor.events("delivery").len() == count).then_some(())
+        });
+    };
+    // Taken, and never answered: whoever is killed then cannot know that it has arrived.
+    sink.reply(Reply::Silence);
+    service.says("/shop/status", out("shop"));
+    arrived(&monitor, 1);
+    // What happens meanwhile is not in what has been decided.
+    service.says("/stock/status", out("stock"));
+    monitor.wait_for_light("stock", "RED");
+    let monitor = monitor.killed_and_started();
+    is_sent_again(&monitor, 0);
+    sink.reply(Reply::Silence);
+    for name in ["shop", "stock"] {
+        service.says(&format!("/{name}/status"), well(name));
+    }
+    arrived(&monitor, 3);
+    let monitor = monitor.killed_and_started();
+    is_sent_again(&monitor, 2);
+    assert_eq!(kinds(&sink), ["opened", "opened", "resolved", "resolved"]);
 }

@@ -57,6 +57,9 @@ pub struct Member {
 pub struct Told {
     /// Messages so far.
     pub messages: u32,
+    /// The id of the first one.
+    #[serde(default)]
+    pub first: Option<String>,
     /// Of whom.
     pub names: BTreeSet<String>,
     /// When there was the last message, in milliseconds since 1970.
@@ -361,8 +364,10 @@ impl Incidents {
         let services: Vec<Affected> =
             incident.members.iter().map(|member| &member.affected).filter(is_meant).cloned().collect();
         let count = told.map_or(0, |told| told.messages);
+        let id = format!("{}/{}/{count}-{now}", incident.id, route.name);
         Message {
-            id: format!("{}/{}/{count}", incident.id, route.name),
+            first: if count == 0 { Some(id.clone()) } else { told.and_then(|told| told.first.clone()) },
+            id,
             incident: incident.id.clone(),
             kind,
             light: services.iter().map(|affected| affected.light).max().unwrap_or(Letter::G),
@@ -382,6 +387,7 @@ impl Incidents {
 impl Told {
     fn tell(&mut self, message: &Message) {
         self.messages += 1;
+        self.first.clone_from(&message.first);
         self.last = message.at;
         match message.kind {
             MessageKind::Reminder => self.reminders += 1,

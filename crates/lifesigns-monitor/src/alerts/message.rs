@@ -10,9 +10,15 @@ use crate::service::{Deploy, Letter};
 /// It holds texts of services: to be escaped for wherever they go.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Message {
-    /// Unique among all messages, and the same whenever this one is tried again: `INCIDENT/ROUTE/NUMBER`, where the
-    /// messages that a route is sent of an incident are counted from 0.
+    /// Unique among all messages, and the same whenever this one is tried again: `INCIDENT/ROUTE/NUMBER-TIME`, where
+    /// the messages that a route is sent of an incident are counted from 0, and the time is when it was decided, in
+    /// milliseconds since 1970. One that is decided anew, since nobody knows of it any more, says something else and
+    /// has another id.
     pub id: String,
+    /// The id of the first message that the route was sent of the incident; `None` in what was kept before there was
+    /// a time in ids.
+    #[serde(default)]
+    pub first: Option<String>,
     /// The incident that it is about; the same for all messages about it.
     pub incident: String,
     /// What has happened.
@@ -78,7 +84,7 @@ impl Message {
 
     /// The id of the first message that the route was sent of the incident.
     pub fn first_id(&self, route: &str) -> String {
-        format!("{}/{route}/0", self.incident)
+        self.first.clone().unwrap_or_else(|| format!("{}/{route}/0", self.incident))
     }
 
     /// How long the incident has lasted, or did last, in milliseconds.

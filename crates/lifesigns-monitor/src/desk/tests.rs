@@ -129,7 +129,7 @@ fn an_incident_of_thousands_was_written_anew_for_each_of_them() {
     desk.change(now + 1, &target("late"), &red(now + 1), &Change::OutageBegan);
     desk.keep(now + 1, &history).unwrap();
     assert_eq!(history.notes(INCIDENTS).len(), written + 1);
-    desk.close();
+    desk.close(now + 2);
     desk.keep(now + 2, &history).unwrap();
     assert!(history.notes(INCIDENTS).pop().unwrap().text.unwrap().contains("late"));
 }
@@ -167,4 +167,108 @@ fn readings_that_are_given_up_are_a_gap() {
     assert_eq!((gap.kind, gap.began, gap.ended), (EventKind::Gap, 1_000, Some(11_000)));
     // The event took the place of one reading more.
     assert_eq!((batch.len(), desk.dropped()), (200_000, (11, 0)));
+}
+
+/// The desk of the process after this one, with what the history was given.
+fn after(history: &Given) -> Desk {
+    let last = |topic| {
+        let mut last = BTreeMap::new();
+        for note in history.notes(topic) {
+            match note.text {
+                Some(text) => last.insert(note.key, text),
+                None => last.remove(&note.key),
+            };
+        }
+        last.into_iter().map(|(key, text)| KeptNote { key, text }).collect::<Vec<_>>()
+    };
+    let routes = vec![Route { group_wait: 0, remind: Some(60_000), ..Route::new("ops") }];
+    let setup = Setup { routes, cascade: 90_000, ..Setup::default() };
+    Desk::open(Incidents::new(setup), &last(INCIDENTS), &last(DELIVERIES))
+}
+
+#[test]
+fn what_was_sent_and_not_kept_lent_its_id_to_another_message() {
+    let (history, target) = (Given::default(), target("shop"));
+    let mut desk = after(&history);
+    let service = red(1_000_000);
+    desk.change(1_000_000, &target, &service, &Change::OutageBegan);
+    desk.tell(1_000_000);
+    let opened = desk.outbox.due(1_000_000).remove(0);
+    desk.delivered(&opened.id, 1_000_100);
+    desk.keep(1_000_200, &history).unwrap();
+    // The reminder is sent all the same, and the monitor is killed.
+    history.refuses.store(true, Relaxed);
+    desk.tell(1_060_000);
+    let reminder = desk.outbox.due(1_060_000).remove(0);
+    assert_eq!(desk.keep(1_060_000, &history), Err(()));
+
+    let mut desk = after(&history);
+    let mut well = Service::default();
+    well.since = 1_050_000;
+    desk.change(1_070_000, &target, &well, &Change::OutageEnded(service.outage.unwrap()));
+    desk.tell(1_070_000);
+    let resolved = desk.outbox.due(1_070_000).remove(0);
+    assert_eq!(resolved.message.kind, crate::alerts::MessageKind::Resolved);
+    assert_ne!(resolved.id, reminder.id, "a receiver that compares ids would not take the end");
+    for delivery in [&reminder, &resolved] {
+        assert_eq!(delivery.message.first_id("ops"), opened.id);
+    }
+}
+
+#[test]
+fn what_is_sent_again_after_a_kill_is_the_same() {
+    let (history, target) = (Given::default(), target("shop"));
+    let mut desk = after(&history);
+    desk.change(1_000_000, &target, &red(1_000_000), &Change::OutageBegan);
+    desk.tell(1_000_000);
+    desk.keep(1_000_000, &history).unwrap();
+    let sent = desk.outbox.due(1_000_000).remove(0);
+    let mut worse = red(1_000_000);
+    "another cause".clone_into(&mut worse.why);
+    desk.change(1_001_000, &target, &worse, &Change::OutageChanged);
+    desk.keep(1_001_000, &history).unwrap();
+    let mut desk = after(&history);
+    desk.tell(1_002_000);
+    let again = desk.outbox.due(1_002_000).remove(0);
+    assert_eq!(again, sent);
+}
+
+#[test]
+fn an_end_that_was_not_written_down_yet_is_when_it_was() {
+    let (history, shop) = (Given::default(), target("shop"));
+    let mut desk = after(&history);
+    desk.change(1_000_000, &shop, &red(1_000_000), &Change::OutageBegan);
+    desk.change(1_000_000, &target("stock"), &red(1_000_000), &Change::OutageBegan);
+    desk.keep(1_000_000, &history).unwrap();
+    let mut desk = after(&history);
+    desk.close_lost(&|name| (name == "shop").then_some(1_030_000));
+    let ends: Vec<Option<i64>> =
+        desk.incidents.open()[0].members.iter().map(|member| member.affected.ended).collect();
+    assert_eq!(ends, [Some(1_030_000), None]);
+}
+
+#[test]
+fn a_monitor_that_was_killed_does_not_know_that_it_did_not_run() {
+    let check = |note: Option<&str>, expected: Option<&str>| {
+        let (mut desk, history) = (desk(), Given::default());
+        let gap = desk.returned(100_000, note);
+        desk.keep(100_000, &history).unwrap();
+        let batch = history.batches.lock().unwrap().remove(0);
+        let why = batch.iter().find_map(|entry| match entry {
+            Entry::Event(event) => {
+                Some(serde_json::from_str::<serde_json::Value>(&event.detail).unwrap()["why"].to_string())
+            }
+            _ => None,
+        });
+        assert_eq!((gap.is_some(), why.is_some()), (expected.is_some(), expected.is_some()), "{note:?}");
+        assert!(
+            expected.is_none_or(|expected| why.unwrap().trim_matches('"').ends_with(expected)),
+            "{note:?}"
+        );
+    };
+    check(None, None);
+    check(Some("90000"), None);
+    check(Some("90000 stopped"), None);
+    check(Some("50000 stopped"), Some("was not running"));
+    check(Some("50000"), Some("or could not keep what happened"));
 }

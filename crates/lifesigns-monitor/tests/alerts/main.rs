@@ -37,6 +37,7 @@ fn delivery(number: u32, kind: MessageKind, services: Vec<Affected>) -> Delivery
     let incident = "1773684000000-orders ü";
     let message = Message {
         id: format!("{incident}/ops/{number}"),
+        first: None,
         incident: incident.to_owned(),
         kind,
         light: Letter::R,

@@ -7,6 +7,7 @@ use crate::service::Letter;
 fn message(id: &str, incident: &str, kind: MessageKind) -> Message {
     Message {
         id: id.to_owned(),
+        first: None,
         incident: incident.to_owned(),
         kind,
         light: Letter::R,

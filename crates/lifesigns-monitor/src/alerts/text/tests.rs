@@ -22,6 +22,7 @@ fn affected(name: &str) -> Affected {
 fn message(kind: MessageKind, services: Vec<Affected>) -> Message {
     Message {
         id: "1/ops/0".to_owned(),
+        first: None,
         incident: "1".to_owned(),
         kind,
         light: Letter::R,

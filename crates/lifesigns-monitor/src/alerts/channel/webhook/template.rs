@@ -118,6 +118,7 @@ fn samples() -> Vec<Delivery> {
     all.map(|(kind, is_full)| {
         let message = Message {
             id: "1-orders/ops/0".to_owned(),
+            first: None,
             incident: "1-orders".to_owned(),
             kind,
             light: Letter::R,

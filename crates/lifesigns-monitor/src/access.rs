@@ -1,22 +1,29 @@
 //! Who may see the fleet.
 
+mod near;
+mod sessions;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
-use axum::http::{Response, StatusCode};
+use axum::http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, Response, StatusCode};
 use axum::middleware::Next;
 use lifesigns::{Lifesigns, NotLetIn, Scope};
-use ring::hmac;
-use ring::rand::SystemRandom;
+use url::Url;
 
-/// Name of the cookie that a session is kept in.
-pub(crate) const SESSION: &str = "lifesigns_session";
-/// How long a session lasts.
-pub(crate) const SESSION_LASTS: Duration = Duration::from_hours(12);
+pub(crate) use self::near::Caller;
+use self::near::is_loopback_name;
+use self::sessions::Sessions;
+pub(crate) use self::sessions::{SESSION, SESSION_LASTS};
+use crate::pages::Settings;
+use crate::resources::problem;
+
+/// More of what somebody else has sent is not repeated, in characters.
+const MOST_REPEATED: usize = 100;
 
 /// What a caller may see.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,115 +35,188 @@ pub struct Reader {
 }
 
 /// Who is let in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AccessOptions {
     /// Whether everybody who reaches the monitor from this machine is. Meant for a monitor on loopback without tokens.
+    /// It has to be asked as a loopback address or `localhost`, and not through a proxy: otherwise a page of anybody
+    /// that is shown on this machine, or a stranger behind the proxy, would be let in, too.
     pub is_open_to_this_machine: bool,
     /// A header in which a proxy on this machine tells who has logged in, such as `X-Forwarded-User`. It is believed
-    /// from loopback addresses alone; the proxy must remove it from what its clients send.
+    /// from loopback addresses alone, where the monitor is asked as one of them, as `localhost`, or as the host of its
+    /// own link; the proxy must remove it from what its clients send.
     pub user_header: Option<HeaderName>,
+    /// Whether strangers get breakers and availability of all services, and not of those that are public alone. Meant for
+    /// load balancers that cannot send a token.
+    pub are_decisions_open: bool,
+}
+
+impl AccessOptions {
+    /// Who is let in without a token; or why whoever might be is not.
+    pub(crate) fn without_token(
+        &self,
+        caller: Caller<'_>,
+        own: Option<&str>,
+    ) -> Result<Option<Reader>, String> {
+        if !caller.is_near() {
+            return Ok(None);
+        }
+        let host = caller.host();
+        let is_loopback = host.as_deref().is_some_and(is_loopback_name);
+        let asked_as = || match &host {
+            Some(host) => format!("as {:?}", host.chars().take(MOST_REPEATED).collect::<String>()),
+            None => "without a host (the header Host)".to_owned(),
+        };
+        if self.is_open_to_this_machine {
+            const MEND: &str = "or make a token with `lifesigns token new --scope fleet:read`.";
+            return match caller.passed_on() {
+                None if is_loopback => Ok(Some(Reader { sees_all: true, may_write: true })),
+                None => Err(format!(
+                    "This monitor lets in whoever is on this machine, and was asked {}, behind which anybody may be: \
+                     ask it as 127.0.0.1 or localhost, {MEND}",
+                    asked_as()
+                )),
+                Some(header) => Err(format!(
+                    "This monitor lets in whoever is on this machine, and this came through a proxy (it has the header \
+                     {header}), behind which anybody may be: ask the monitor itself, {MEND}"
+                )),
+            };
+        }
+        let Some(name) = &self.user_header else { return Ok(None) };
+        if caller.headers.get(name).is_none_or(HeaderValue::is_empty) {
+            return Ok(None);
+        }
+        if is_loopback || own.is_some() && host.as_deref() == own {
+            return Ok(Some(Reader { sees_all: true, may_write: false }));
+        }
+        Err(format!(
+            "The header {name} is not believed, since the monitor was asked {}: let the proxy ask it as 127.0.0.1, or \
+             let `link` of `[monitor]` be the address with that host.",
+            asked_as()
+        ))
+    }
+}
+
+/// The host of the monitor's own link.
+pub(crate) fn own_host(link: Option<&str>) -> Option<String> {
+    Some(Url::parse(link?).ok()?.host_str()?.to_ascii_lowercase())
 }
 
 /// Lets callers in.
 #[derive(Clone)]
-pub(crate) struct Door {
+pub(crate) struct Door(Arc<Inner>);
+
+struct Inner {
     lifesigns: Lifesigns,
-    options: Arc<AccessOptions>,
-    sessions: hmac::Key,
+    options: AccessOptions,
+    /// The host of the monitor's own link.
+    own: Option<String>,
+    /// How the page that asks for a token presents itself.
+    settings: Settings,
+    sessions: Sessions,
 }
 
 impl Door {
-    /// # Errors
-    /// When the system gives no random numbers.
-    pub(crate) fn new(
-        lifesigns: Lifesigns,
-        options: AccessOptions,
-    ) -> Result<Door, ring::error::Unspecified> {
-        let sessions = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?;
-        Ok(Door { lifesigns, options: Arc::new(options), sessions })
+    pub(crate) fn new(lifesigns: Lifesigns, options: AccessOptions, settings: Settings) -> Door {
+        let own = own_host(settings.link.as_deref());
+        Door(Arc::new(Inner { lifesigns, options, own, settings, sessions: Sessions::default() }))
     }
 
-    async fn reader(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Reader, NotLetIn> {
-        self.reader_with(headers, peer, Scope::FleetRead).await
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    async fn reader(&self, caller: Caller<'_>) -> Result<Reader, NotLetIn> {
+        self.reader_with(caller, Scope::FleetRead).await
     }
 
     /// Who has a token of that scope, or may see everything without one.
-    async fn reader_with(
-        &self,
-        headers: &HeaderMap,
-        peer: Option<IpAddr>,
-        scope: Scope,
-    ) -> Result<Reader, NotLetIn> {
+    async fn reader_with(&self, caller: Caller<'_>, scope: Scope) -> Result<Reader, NotLetIn> {
+        let Inner { lifesigns, options, own, .. } = &*self.0;
+        let doubt = match options.without_token(caller, own.as_deref()) {
+            Ok(Some(reader)) => return Ok(reader),
+            Ok(None) => None,
+            Err(why) => Some(why),
+        };
         let everything = Reader { sees_all: true, may_write: false };
-        let is_near = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-        if is_near && self.options.is_open_to_this_machine {
-            return Ok(Reader { may_write: true, ..everything });
+        let shows_token = caller.headers.contains_key(AUTHORIZATION);
+        if !shows_token && let Some(found) = self.of_session(caller).await {
+            return found.map(|()| everything);
         }
-        if is_near
-            && let Some(name) = &self.options.user_header
-            && headers.get(name).is_some_and(|user| !user.is_empty())
-        {
-            return Ok(everything);
-        }
-        if !headers.contains_key(AUTHORIZATION) && self.has_session(headers) {
-            return Ok(everything);
-        }
-        self.lifesigns.authorize(headers, peer, scope).await?;
+        let found = lifesigns.authorize(caller.headers, caller.peer, scope).await;
+        found.map_err(|mut refusal| {
+            if let Some(why) = doubt.filter(|_| !shows_token) {
+                refusal.says = why;
+            }
+            refusal
+        })?;
         // The same token, which has just been found good.
-        let may_write = self.lifesigns.authorize(headers, peer, Scope::HealthWrite).await.is_ok();
+        let may_write = lifesigns.authorize(caller.headers, caller.peer, Scope::HealthWrite).await.is_ok();
         Ok(Reader { may_write, ..everything })
+    }
+
+    /// Whether the session that is told, if there is one, is still good: its token is.
+    async fn of_session(&self, caller: Caller<'_>) -> Option<Result<(), NotLetIn>> {
+        let Inner { lifesigns, sessions, .. } = &*self.0;
+        let (id, authorization) = sessions.find(caller.headers, Instant::now())?;
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization)]);
+        match lifesigns.authorize(&headers, caller.peer, Scope::FleetRead).await {
+            Ok(_) => Some(Ok(())),
+            // Its issuer cannot be asked at the moment.
+            Err(refusal) if refusal.status == StatusCode::SERVICE_UNAVAILABLE => Some(Err(refusal)),
+            Err(_) => {
+                sessions.end(&id, Instant::now());
+                None
+            }
+        }
     }
 
     /// What a token is worth as a session: the value of a cookie.
     ///
     /// # Errors
-    /// When the token does not open the fleet.
-    pub(crate) async fn session(&self, token: &str, peer: Option<IpAddr>) -> Result<String, NotLetIn> {
+    /// With status and reason, when the token does not open the fleet.
+    pub(crate) async fn log_in(
+        &self,
+        token: &str,
+        peer: Option<IpAddr>,
+    ) -> Result<String, (StatusCode, String)> {
         let mut headers = HeaderMap::new();
-        if let Ok(value) = HeaderValue::try_from(format!("Bearer {token}")) {
+        if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}")) {
+            value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        self.lifesigns.authorize(&headers, peer, Scope::FleetRead).await?;
-        let expires = (now() + SESSION_LASTS).as_secs().to_string();
-        let tag = hmac::sign(&self.sessions, expires.as_bytes());
-        Ok(format!("{expires}.{}", hexadecimal(tag.as_ref())))
+        let found = self.0.lifesigns.authorize(&headers, peer, Scope::FleetRead).await;
+        found.map_err(|refusal| (refusal.status, refusal.says))?;
+        let authorization = headers.remove(AUTHORIZATION).unwrap_or(HeaderValue::from_static(""));
+        self.0.sessions.begin(authorization, Instant::now()).map_err(|_| {
+            let says = "The system gives no random numbers.".to_owned();
+            (StatusCode::INTERNAL_SERVER_ERROR, says)
+        })
     }
 
-    fn has_session(&self, headers: &HeaderMap) -> bool {
-        let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs =
-            cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.any(|(name, value)| name == SESSION && self.is_session(value))
+    /// Ends the session that is told.
+    pub(crate) fn log_out(&self, headers: &HeaderMap) {
+        self.0.sessions.end_told(headers, Instant::now());
     }
 
-    fn is_session(&self, value: &str) -> bool {
-        let Some((expires, tag)) = value.split_once('.') else { return false };
-        let Some(tag) = bytes(tag) else { return false };
-        let is_ours = hmac::verify(&self.sessions, expires.as_bytes(), &tag).is_ok();
-        is_ours && expires.parse().is_ok_and(|expires| Duration::from_secs(expires) > now())
+    /// Whether no page of somebody else makes a browser send this.
+    pub(crate) fn is_of_own_page(&self, request: &Request) -> bool {
+        caller(request).is_of_own_page(self.0.own.as_deref())
     }
 }
 
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let pairs = digits.chunks(2).map(|pair| {
-        let pair = str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    pairs.collect()
+/// Who asks, where the server has told.
+fn caller(request: &Request) -> Caller<'_> {
+    Caller { headers: request.headers(), uri: request.uri(), peer: peer(request) }
 }
 
 /// Who has sent a request, where the server has told.
 pub(crate) fn peer(request: &Request) -> Option<IpAddr> {
     request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())
+}
+
+/// Whether it is asked what can be done, which is no secret; nothing behind the door answers to this method otherwise.
+fn is_of_methods(request: &Request) -> bool {
+    request.method() == Method::OPTIONS
 }
 
 /// Lets nobody past who may not see everything.
@@ -145,12 +225,15 @@ pub(crate) async fn operators_only(
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    match door.reader(request.headers(), peer(&request)).await {
+    if is_of_methods(&request) {
+        return next.run(request).await;
+    }
+    match door.reader(caller(&request)).await {
         Ok(reader) => {
             request.extensions_mut().insert(reader);
             next.run(request).await
         }
-        Err(refusal) => refused(&request, &refusal),
+        Err(refusal) => refused(&door, &request, &refusal),
     }
 }
 
@@ -160,14 +243,16 @@ pub(crate) async fn readers_of_figures(
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let (headers, peer) = (request.headers(), peer(&request));
-    match door.reader(headers, peer).await {
+    if is_of_methods(&request) {
+        return next.run(request).await;
+    }
+    match door.reader(caller(&request)).await {
         Ok(_) => return next.run(request).await,
         // A token that is not known is not known for anything.
         Err(refusal) if refusal.status != StatusCode::FORBIDDEN => return refusal.response(),
         Err(_) => {}
     }
-    match door.reader_with(headers, peer, Scope::MetricsRead).await {
+    match door.reader_with(caller(&request), Scope::MetricsRead).await {
         Ok(_) => next.run(request).await,
         Err(refusal) => refusal.response(),
     }
@@ -179,44 +264,44 @@ pub(crate) async fn writers_only(
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    match door.reader(request.headers(), peer(&request)).await {
-        Ok(reader) if reader.may_write && is_from_here(request.headers()) => {
+    if is_of_methods(&request) {
+        return next.run(request).await;
+    }
+    match door.reader(caller(&request)).await {
+        Ok(_) if !door.is_of_own_page(&request) => elsewhere(),
+        Ok(reader) if reader.may_write => {
             request.extensions_mut().insert(reader);
             next.run(request).await
         }
-        Ok(_) => {
-            let mut response = Response::new(Body::from("This takes a token with the scope health:write.\n"));
-            *response.status_mut() = StatusCode::FORBIDDEN;
-            response
-        }
+        Ok(_) => problem(StatusCode::FORBIDDEN, "This takes a token with the scope health:write."),
         Err(refusal) => refusal.response(),
     }
 }
 
-/// Tells those behind it who is asking, and lets everybody past.
+/// The answer to what a page of somebody else makes a browser send.
+pub(crate) fn elsewhere() -> Response<Body> {
+    problem(StatusCode::FORBIDDEN, "A page from elsewhere has made the browser send this.")
+}
+
+/// Tells those behind it who is asking, or why that is nobody, and lets everybody past.
 pub(crate) async fn everybody(State(door): State<Door>, mut request: Request, next: Next) -> Response<Body> {
-    let headers = request.headers();
-    // Whoever shows nothing is a stranger, and no failed attempt.
-    let shows_something = headers.contains_key(AUTHORIZATION) || headers.contains_key(COOKIE);
-    let may_be_known =
-        shows_something || door.options.is_open_to_this_machine || door.options.user_header.is_some();
-    if may_be_known && let Ok(reader) = door.reader(request.headers(), peer(&request)).await {
-        request.extensions_mut().insert(reader);
+    match door.reader(caller(&request)).await {
+        Ok(reader) => drop(request.extensions_mut().insert(reader)),
+        Err(refusal) => drop(request.extensions_mut().insert(refusal)),
     }
     next.run(request).await
 }
 
-/// A browser says where a page comes from that makes it send something.
-fn is_from_here(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    site.is_none_or(|site| matches!(site, "same-origin" | "none"))
-}
-
-fn refused(request: &Request, refusal: &NotLetIn) -> Response<Body> {
-    let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn refused(door: &Door, request: &Request, refusal: &NotLetIn) -> Response<Body> {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_page = request.method() == "GET" && accept.contains("text/html");
     if is_page && refusal.status == StatusCode::UNAUTHORIZED {
-        return crate::login::page(StatusCode::UNAUTHORIZED, None);
+        let is_stranger = !request.headers().contains_key(AUTHORIZATION);
+        let says = door.0.options.without_token(caller(request), door.0.own.as_deref()).err();
+        return crate::login::page(door, refusal.status, says.filter(|_| is_stranger).as_deref());
     }
     refusal.response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,40 +4,39 @@
 //! `up 50%`, `down`. What is not known is not answered: HAProxy then keeps what it knew.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use lifesigns_model::light::Light;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::breaker::BreakerState;
+use crate::connections::Connections;
 use crate::fleet::Fleet;
 
 /// How long a line may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A name is no longer, with the end of its line.
 const LONGEST_LINE: usize = 130;
-/// More connections wait to be taken.
+/// With more the longest silent one goes.
 const MOST_CONNECTIONS: usize = 256;
 /// After a connection that could not be taken.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Answers agent checks, for ever.
 pub async fn serve_agent(listener: TcpListener, fleet: Fleet) {
-    let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let present = Connections::new(MOST_CONNECTIONS);
     loop {
-        // The semaphore is never closed.
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let fleet = fleet.clone();
+                let (fleet, place) = (fleet.clone(), present.admit());
                 tokio::spawn(async move {
                     // Whoever goes away before the answer does not need it.
-                    let _ = timeout(PATIENCE, answer(stream, &fleet)).await;
-                    drop(slot);
+                    tokio::select! {
+                        _ = timeout(PATIENCE, answer(place.watch(stream), &fleet)) => {}
+                        () = place.is_needed() => {}
+                    }
                 });
             }
             Err(error) => {
@@ -48,7 +47,7 @@ pub async fn serve_agent(listener: TcpListener, fleet: Fleet) {
     }
 }
 
-async fn answer(mut stream: TcpStream, fleet: &Fleet) -> io::Result<()> {
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, fleet: &Fleet) -> io::Result<()> {
     let mut line = Vec::new();
     let mut buffer = [0; LONGEST_LINE];
     while !line.contains(&b'\n') && line.len() < LONGEST_LINE {

@@ -6,6 +6,7 @@ mod agent;
 pub mod alerts;
 mod breaker;
 mod clock;
+mod connections;
 mod desk;
 mod fleet;
 mod login;

@@ -46,13 +46,13 @@ pub(crate) fn writers(fleet: &Fleet) -> Router {
         .with_state(fleet.clone())
 }
 
-/// What anybody may ask.
-pub(crate) fn everybody(fleet: &Fleet) -> Router {
+/// What anybody may ask. With `are_decisions_open` it is told to everybody whether to call services that are not public.
+pub(crate) fn everybody(fleet: &Fleet, are_decisions_open: bool) -> Router {
     Router::new()
         .route("/services/{name}/breaker", get(decisions::breaker))
         .route("/services/{name}/available", get(decisions::available))
+        .with_state(decisions::Decisions { fleet: fleet.clone(), are_open: are_decisions_open })
         .route("/api/openapi.json", get(openapi::document))
-        .with_state(fleet.clone())
 }
 
 /// An answer in JSON.
@@ -70,7 +70,7 @@ fn answer(status: StatusCode, content_type: &'static str, body: String) -> Respo
 }
 
 /// RFC 9457.
-fn problem(status: StatusCode, detail: &str) -> Response<Body> {
+pub(crate) fn problem(status: StatusCode, detail: &str) -> Response<Body> {
     let body = json!({
         "type": "about:blank", "title": status.canonical_reason(), "status": status.as_u16(), "detail": detail,
     });

@@ -1,26 +1,28 @@
 //! The monitor as a server: pages, resources, and its own health.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
-use axum::http::header::CONNECTION;
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use lifesigns::{FleetStatus, Lifesigns};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::access::{self, AccessOptions, Door};
+use crate::connections::{Connections, Place};
 use crate::fleet::Fleet;
 use crate::resources::status::AllServices;
 use crate::{login, pages, resources};
@@ -29,7 +31,7 @@ use crate::{login, pages, resources};
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
 /// For the body of a request and the head of its answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
-/// Connections at a time; more wait.
+/// Connections at a time; with more the longest silent one goes.
 const MOST_CONNECTIONS: usize = 1_000;
 /// For requests in progress at the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
@@ -46,32 +48,34 @@ pub struct ServeOptions {
 }
 
 impl Fleet {
-    /// What `/status` of a monitor says; for [`lifesigns::Builder::fleet`]. With `is_open` everybody sees every
-    /// service, otherwise strangers see public ones.
-    pub fn status(&self, is_open: bool) -> Arc<dyn FleetStatus> {
-        Arc::new(AllServices { fleet: self.clone(), is_open })
+    /// What `/status` of a monitor says; for [`lifesigns::Builder::fleet`]. Whoever is let in without a token sees every
+    /// service there, and so does whoever has one; strangers see public ones.
+    pub fn status(&self, access: &AccessOptions) -> Arc<dyn FleetStatus> {
+        Arc::new(AllServices {
+            fleet: self.clone(),
+            access: access.clone(),
+            own: access::own_host(self.inner.link.as_deref()),
+        })
     }
 
     /// Everything that the monitor serves: its pages, what programs ask of it, and its own health resources.
-    ///
-    /// # Errors
-    /// When the system gives no random numbers.
-    pub fn router(&self, lifesigns: &Lifesigns, options: ServeOptions) -> io::Result<Router> {
-        let has_login = !options.access.is_open_to_this_machine;
-        let door = Door::new(lifesigns.clone(), options.access)
-            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
+    pub fn router(&self, lifesigns: &Lifesigns, options: ServeOptions) -> Router {
+        let AccessOptions { is_open_to_this_machine, are_decisions_open, .. } = options.access;
+        let has_login = !is_open_to_this_machine;
         let settings = pages::Settings { title: options.title, link: self.inner.link.clone(), has_login };
+        let door = Door::new(lifesigns.clone(), options.access, settings.clone());
         let operators = resources::operators(self)
             .merge(pages::router(self.clone(), settings.clone()))
             .layer(from_fn_with_state(door.clone(), access::operators_only));
         let figures =
             resources::figures(self).layer(from_fn_with_state(door.clone(), access::readers_of_figures));
         let writers = resources::writers(self).layer(from_fn_with_state(door.clone(), access::writers_only));
-        let everybody = resources::everybody(self)
+        let everybody = resources::everybody(self, are_decisions_open)
             .merge(pages::public_router(self.clone(), settings))
             .layer(from_fn_with_state(door.clone(), access::everybody));
         let router = operators.merge(figures).merge(writers).merge(everybody).merge(login::router(&door));
-        Ok(router.layer(from_fn(in_time)))
+        // What can be done is said by the router as a whole, outside of its own layers.
+        Router::new().fallback_service(router).layer(from_fn(methods)).layer(from_fn(in_time))
     }
 }
 
@@ -83,6 +87,25 @@ async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
+/// `OPTIONS` is answered with what there is (RFC 9110 §9.3.7), as health resources answer it.
+async fn methods(request: Request, next: Next) -> Response {
+    let is_question = request.method() == Method::OPTIONS;
+    let mut response = next.run(request).await;
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return response;
+    }
+    let known = response.headers().get(ALLOW).and_then(|known| known.to_str().ok()).unwrap_or_default();
+    let all: Vec<&str> = known.split(',').map(str::trim).chain(["OPTIONS"]).collect();
+    if let Ok(all) = HeaderValue::try_from(all.join(", ")) {
+        response.headers_mut().insert(ALLOW, all);
+    }
+    if is_question {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    response
+}
+
 /// Serves until `stop` is done, or gone; what is in progress then may end.
 pub async fn serve(
     listener: TcpListener,
@@ -90,54 +113,62 @@ pub async fn serve(
     lifesigns: Lifesigns,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let present = Connections::new(MOST_CONNECTIONS);
     let mut connections = JoinSet::new();
     let (closing, closed) = tokio::sync::watch::channel(());
     loop {
         while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
-            accepted = async {
-                // The semaphore is never closed.
-                let slot = Arc::clone(&slots).acquire_owned().await;
-                (slot, listener.accept().await)
-            } => accepted,
+            accepted = listener.accept() => accepted,
             _ = &mut stop => break,
         };
-        let (slot, stream, peer) = match accepted {
-            (Ok(slot), Ok((stream, peer))) => (slot, stream, peer),
-            (_, Err(error)) => {
+        match accepted {
+            Ok((stream, peer)) => {
+                let (router, lifesigns) = (router.clone(), lifesigns.clone());
+                connections.spawn(answer(stream, peer, present.admit(), router, lifesigns, closed.clone()));
+            }
+            Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 sleep(BREATH).await;
-                continue;
             }
-            (Err(_), Ok(_)) => continue,
-        };
-        let service = lifesigns.layer().layer(router.clone());
-        let service = service.map_request(move |mut request: hyper::Request<_>| {
-            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-            request
-        });
-        let mut closed = closed.clone();
-        connections.spawn(async move {
-            let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(64 * 1024);
-            let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-            tokio::pin!(connection);
-            // How a connection ends is for its client to know.
-            tokio::select! {
-                _ = connection.as_mut() => {}
-                _ = closed.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    let _ = connection.await;
-                }
-            }
-            drop(slot);
-        });
+        }
     }
     drop(listener);
     drop(closing);
     let ended = timeout(LAST_REQUESTS, async { while connections.join_next().await.is_some() {} }).await;
     if ended.is_err() {
         tracing::info!("requests in progress were cut off");
+    }
+}
+
+/// Answers the requests of one connection.
+async fn answer(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    router: Router,
+    lifesigns: Lifesigns,
+    mut closed: tokio::sync::watch::Receiver<()>,
+) {
+    let service = lifesigns.layer().layer(router);
+    let io = TokioIo::new(place.watch(stream));
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+        let under_way = place.begin();
+        let answer = service.clone().oneshot(request);
+        async move { answer.await.map(|answer| answer.map(|body| under_way.with(Body::new(body)))) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(64 * 1024);
+    let connection = http.serve_connection(io, TowerToHyperService::new(service));
+    tokio::pin!(connection);
+    // How a connection ends is for its client to know.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = place.is_needed() => {}
+        _ = closed.changed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
     }
 }

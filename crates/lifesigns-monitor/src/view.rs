@@ -196,6 +196,11 @@ impl Fleet {
         self.find(name).map(|watched| watched.view(now, self.inner.red_interval, true))
     }
 
+    /// Whether there is a service of that name, of which strangers may know.
+    pub(crate) fn is_public(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|watched| watched.target.is_public)
+    }
+
     /// How many services have which light.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();

@@ -4,6 +4,7 @@
 
 mod balancers;
 mod described;
+mod door;
 mod misbehaving;
 mod outage;
 mod pages;

@@ -253,6 +253,11 @@ fn strangers_see_what_is_public_and_holders_of_a_token_everything() {
     assert_eq!(ask("/api/services", Some("ls_scraper")).status, 403);
     assert_eq!(ask("/public", None).status, 200);
     assert!(!ask("/public", None).text().contains("secret"));
-    let why = ask("/services/secret/breaker", None).json();
+    let why = ask("/services/shop/breaker", None).json();
     assert!(why.get("why").is_none(), "{why}");
+    for name in ["secret", "nobody"] {
+        assert_eq!(ask(&format!("/services/{name}/breaker"), None).status, 401, "{name}");
+    }
+    let status = ask("/status", None).json();
+    assert_eq!((&status["total"], &status["services"][0].get("version")), (&json!(1), &None), "{status}");
 }

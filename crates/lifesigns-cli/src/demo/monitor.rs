@@ -112,16 +112,14 @@ impl Monitor {
             ..Options::default()
         };
         let fleet = Fleet::open(options, store).map_err(not_started)?;
+        let access = AccessOptions { is_open_to_this_machine: true, ..AccessOptions::default() };
         let lifesigns = Lifesigns::builder("lifesigns-monitor")
             .identity(identity)
             .token(token)
-            .fleet(fleet.status(true))
+            .fleet(fleet.status(&access))
             .start()
             .map_err(not_started)?;
-        let access = AccessOptions { is_open_to_this_machine: true, user_header: None };
-        let router = fleet
-            .router(&lifesigns, ServeOptions { title: "Demo".to_owned(), access })
-            .map_err(not_started)?;
+        let router = fleet.router(&lifesigns, ServeOptions { title: "Demo".to_owned(), access });
         let (stop_asking, asked) = oneshot::channel();
         let (stop_answering, answered) = oneshot::channel();
         let asking = tokio::spawn({

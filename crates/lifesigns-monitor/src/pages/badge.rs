@@ -50,15 +50,16 @@ pub(super) async fn badge(
     extensions: Extensions,
 ) -> Response {
     let name = file.strip_suffix(".svg").unwrap_or_default();
-    let found = shared.fleet.service(name).filter(|view| view.is_public || sees_all(&extensions));
-    let Some(view) = found else {
+    let may_see = sees_all(&extensions) || shared.fleet.is_public(name);
+    let Some(view) = shared.fleet.service(name).filter(|_| may_see) else {
         let head = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
         return (StatusCode::NOT_FOUND, head, "there is no badge of that name\n").into_response();
     };
     let query = Query::new(query.as_deref());
     if query.get("what").as_deref() != Some("uptime") {
-        return answer(&svg(&view.name, word(view.light), class(view.light)));
+        return answer(&svg(&view.name, word(view.light), class(view.light)), view.is_public);
     }
+    let is_public = view.is_public;
     let window = query.get("period").and_then(|name| Window::from_name(&name)).unwrap_or(Window::Month);
     let now = shared.fleet.now();
     let share = match shared.badges.get(&view.name, window, now) {
@@ -82,14 +83,13 @@ pub(super) async fn badge(
         share if share >= 0.99 => Light::Amber,
         _ => Light::Red,
     });
-    answer(&svg(&label, &text, class(light)))
+    answer(&svg(&label, &text, class(light)), is_public)
 }
 
-fn answer(svg: &str) -> Response {
-    let head = [
-        (header::CONTENT_TYPE, "image/svg+xml; charset=utf-8"),
-        (header::CACHE_CONTROL, "public, max-age=60"),
-    ];
+/// What not everybody may see is kept by nobody who might hand it on.
+fn answer(svg: &str, is_public: bool) -> Response {
+    let kept = if is_public { "public, max-age=60" } else { "private, max-age=60" };
+    let head = [(header::CONTENT_TYPE, "image/svg+xml; charset=utf-8"), (header::CACHE_CONTROL, kept)];
     (head, svg.to_owned()).into_response()
 }
 

@@ -1,12 +1,15 @@
 //! `/status` of the whole fleet.
 
 use std::fmt;
+use std::net::IpAddr;
 
+use axum::http::request::Parts;
 use lifesigns::FleetStatus;
 use lifesigns_model::light::Light;
 use serde_json::{Map, Value, json};
 
 use super::light_name;
+use crate::access::{AccessOptions, Caller};
 use crate::fleet::Fleet;
 use crate::service::Service;
 use crate::target::Target;
@@ -15,24 +18,29 @@ use crate::view::Counts;
 /// What `/status` says of a fleet.
 pub(crate) struct AllServices {
     pub(crate) fleet: Fleet,
-    /// Whether everybody may see services that are not public.
-    pub(crate) is_open: bool,
+    /// Who is let in without a token.
+    pub(crate) access: AccessOptions,
+    /// The host of the monitor's own link.
+    pub(crate) own: Option<String>,
 }
 
 impl fmt::Debug for AllServices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AllServices").field("is_open", &self.is_open).finish_non_exhaustive()
+        f.debug_struct("AllServices").field("access", &self.access).finish_non_exhaustive()
     }
 }
 
 impl FleetStatus for AllServices {
-    fn report(&self, sees_all: bool) -> Option<Map<String, Value>> {
-        let sees_all = sees_all || self.is_open;
+    /// Strangers are told of public services as if there were no others, and nothing but their lights.
+    fn report(&self, request: &Parts, peer: Option<IpAddr>, has_scope: bool) -> Option<Map<String, Value>> {
+        let caller = Caller { headers: &request.headers, uri: &request.uri, peer };
+        let sees_all =
+            has_scope || matches!(self.access.without_token(caller, self.own.as_deref()), Ok(Some(_)));
         let (mut counts, mut lines) = (Counts::default(), Vec::new());
         self.fleet.each(|target, service, light| {
-            counts.add(light);
             if sees_all || target.is_public {
-                lines.push(line(target, service, light));
+                counts.add(light);
+                lines.push(line(target, light, sees_all.then_some(service)));
             }
         });
         // What is amber works; and where nobody has been asked yet, nobody has failed.
@@ -51,16 +59,18 @@ impl FleetStatus for AllServices {
     }
 }
 
-fn line(target: &Target, service: &Service, light: Option<Light>) -> Value {
+/// `service`: with what only operators see of it.
+fn line(target: &Target, light: Option<Light>, service: Option<&Service>) -> Value {
     let status = match light {
         Some(Light::Green | Light::Amber) => "healthy",
         Some(Light::Red) => "unhealthy",
         None => "unknown",
     };
-    let latency_ms = service.latency_us.map(|us| f64::from(us) / 1000.0);
-    let environment = target.environment.as_ref().or(service.about.environment.as_ref());
-    json!({
-        "service": target.name, "status": status, "light": light_name(light),
-        "environment": environment, "version": service.about.version, "latency_ms": latency_ms,
-    })
+    let mut line = json!({"service": target.name, "status": status, "light": light_name(light)});
+    if let Some(service) = service {
+        line["environment"] = json!(target.environment.as_ref().or(service.about.environment.as_ref()));
+        line["version"] = json!(service.about.version);
+        line["latency_ms"] = json!(service.latency_us.map(|us| f64::from(us) / 1000.0));
+    }
+    line
 }

@@ -1,9 +1,11 @@
 //! `/status`: how one process is doing.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::StatusCode;
+use http::request::Parts;
 use jiff::Timestamp;
 use lifesigns_model::identity::UNKNOWN;
 use lifesigns_model::light::Light;
@@ -19,17 +21,18 @@ const BYTES_PER_MEGABYTE: u64 = 1024 * 1024;
 /// Whoever knows how a whole fleet is doing, and answers `/status` for it.
 pub trait FleetStatus: fmt::Debug + Send + Sync {
     /// What is said besides `status`, `service`, `timestamp` and `version`; `None` when nothing of the fleet works.
-    /// `sees_all` tells that the caller holds the scope `fleet:read`. It must not take time.
-    fn report(&self, sees_all: bool) -> Option<Map<String, Value>>;
+    /// Asked by `peer`, where that is known; `has_scope` tells that the request has a token with `fleet:read`. It must
+    /// not take time.
+    fn report(&self, request: &Parts, peer: Option<IpAddr>, has_scope: bool) -> Option<Map<String, Value>>;
 }
 
 /// What a whole fleet is called as one service.
 const ALL_SERVICES: &str = "all-services";
 
 fn of_fleet(call: &Call<'_>, fleet: &dyn FleetStatus) -> Answer {
-    let sees_all = call.granted().is_ok_and(|grant| grant.allows(Scope::FleetRead));
+    let has_scope = call.granted().is_ok_and(|grant| grant.allows(Scope::FleetRead));
     let now = call.now().wall;
-    let Some(report) = fleet.report(sees_all) else {
+    let Some(report) = fleet.report(call.parts, call.caller.peer, has_scope) else {
         let error = status_error("Service unavailable", ALL_SERVICES, now);
         return Answer::json(StatusCode::SERVICE_UNAVAILABLE, &error);
     };

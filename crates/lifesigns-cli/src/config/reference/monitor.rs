@@ -25,7 +25,7 @@ pub const MONITOR: Section = Section {
     about: "How the services are watched: [docs/monitor.md](monitor.md). There is a monitor where there is a `[[service]]`; a file without an `[[api]]` is a monitor alone.",
     keys: &[
         key("listen", Kind::Address, "0.0.0.0:8090").default("127.0.0.1:8090").about(
-            "Where the dashboard and what programs ask are. On loopback, where nobody is let in by a token, an app, an issuer or `user_header`, everybody on this machine sees and does everything; otherwise strangers see what is `public`.",
+            "Where the dashboard and what programs ask are. On loopback, where nobody is let in by a token, an app, an issuer or `user_header`, everybody on this machine sees and does everything, if the monitor is asked as `localhost` or a loopback address and not through a proxy; otherwise strangers see what is `public`.",
         ),
         key("agent_listen", Kind::Address, "127.0.0.1:8091")
             .about("Where HAProxy's agent checks are answered, over TCP. Without it nowhere."),
@@ -37,7 +37,7 @@ pub const MONITOR: Section = Section {
             .about("How long readings and events are kept."),
         key("title", LABEL, "Services of example.com").default("Lifesigns").about("What the pages are called."),
         key("link", Kind::Url, "https://status.example.com")
-            .about("Address of the monitor for people; messages lead to it. Without it they lead nowhere."),
+            .about("Address of the monitor for people; messages lead to it. Without it they lead nowhere. `user_header` is believed under its host."),
         key("interval_seconds", number(1, DAY_SECONDS), "10")
             .default("60")
             .about("How often each service is asked, give or take a twentieth."),
@@ -68,7 +68,10 @@ pub const MONITOR: Section = Section {
         key("ca_file", Kind::File, "/etc/ssl/own-ca.pem")
             .about("Certificate authorities of services to trust besides those of the system, PEM."),
         key("user_header", Kind::Text, "X-Forwarded-User").about(
-            "Header in which a proxy on this machine tells who has logged in; whoever has sees everything. Believed from loopback addresses alone. The proxy must remove it from what its clients send.",
+            "Header in which a proxy on this machine tells who has logged in; whoever has sees everything. Believed from loopback addresses alone, where the monitor is asked as one of them, as `localhost`, or as the host of `link`. The proxy must remove it from what its clients send.",
+        ),
+        key("decisions", Kind::Choice(&["readers", "everybody"]), "everybody").default("readers").about(
+            "Who is told whether to call services that are not `public`: those who are let in, or everybody, for load balancers that cannot send a token.",
         ),
     ],
 };

@@ -37,6 +37,8 @@ pub struct Monitor {
     pub is_open: bool,
     /// Where a proxy tells who has logged in.
     pub user_header: Option<HeaderName>,
+    /// Whether strangers are told whether to call services that are not public.
+    pub are_decisions_open: bool,
     /// What is watched, how, and who is told.
     pub options: Options,
 }
@@ -110,6 +112,7 @@ pub(super) fn monitor(
         title: super::text(written.title.as_ref()).unwrap_or_else(|| "Lifesigns".to_owned()),
         is_open: listen.ip().is_loopback() && !is_anybody_let_in,
         user_header,
+        are_decisions_open: written.decisions.as_ref().is_some_and(|at| at.value == "everybody"),
         options: Options {
             targets,
             fetch,

@@ -31,6 +31,7 @@ pub struct Monitor {
     pub any_address: Optional<bool>,
     pub ca_file: Optional<String>,
     pub user_header: Optional<String>,
+    pub decisions: Optional<&'static str>,
 }
 
 /// `[[service]]`
@@ -165,6 +166,7 @@ pub(super) fn monitor(mut reader: Reader<'_>, faults: &mut Vec<Fault>) -> Monito
         any_address: reader.switch("any_address", faults),
         ca_file: reader.text("ca_file", faults),
         user_header: reader.text("user_header", faults),
+        decisions: reader.choice("decisions", faults),
     };
     reader.finish(faults);
     monitor

@@ -26,6 +26,18 @@ impl Lifesigns {
     /// itself, in every spelling of their paths; they never reach the service inside, and are not counted as its
     /// traffic. With axum, routes are taken from what has matched; elsewhere ids in paths are recognised.
     ///
+    /// An answer from 500 on counts as a failure of the API. Where it is none, since saying so is what was asked for,
+    /// the answer's extensions say who has failed:
+    ///
+    /// ```
+    /// use http::{Response, StatusCode};
+    /// use lifesigns::FailedBy;
+    ///
+    /// let mut answer = Response::new("the printer is out");
+    /// *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    /// answer.extensions_mut().insert(FailedBy::Nobody);
+    /// ```
+    ///
     /// ```
     /// use axum::{Router, routing::get};
     /// use lifesigns::Lifesigns;
@@ -162,7 +174,8 @@ where
                 match result {
                     Ok(response) => {
                         let status = response.status();
-                        let failed_by = FailedBy::of_status(status.as_u16());
+                        let failed_by = response.extensions().get().copied();
+                        let failed_by = failed_by.unwrap_or_else(|| FailedBy::of_status(status.as_u16()));
                         let said_length =
                             || response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
                         let length = response.body().size_hint().exact().or_else(said_length);

@@ -7,8 +7,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::routing::get;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderName, Request, StatusCode};
-use lifesigns::{Lifesigns, ResourceKind, Settings};
+use http::{HeaderName, Request, Response, StatusCode};
+use lifesigns::{FailedBy, Lifesigns, ResourceKind, Settings};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -61,6 +61,28 @@ async fn details_count_what_has_passed_up_to_this_moment() {
     assert_eq!(body["windows"]["1h"], *summary);
     assert_eq!(body["top_apps"][0]["client_id"], "web");
     assert_eq!(body["top_apps"][1]["client_id"], "_na_");
+}
+
+#[tokio::test]
+async fn an_answer_says_itself_that_its_status_is_no_failure() {
+    let answer = |failed_by: Option<FailedBy>| async move {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(failed_by) = failed_by {
+            response.extensions_mut().insert(failed_by);
+        }
+        response
+    };
+    let lifesigns = known().start().unwrap();
+    let app = Router::new()
+        .route("/printer", get(move || answer(Some(FailedBy::Nobody))))
+        .route("/broken", get(move || answer(None)))
+        .layer(lifesigns.layer());
+    for path in ["/printer", "/printer", "/broken"] {
+        assert_eq!(ask(&app, "GET", path, &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let body = ask(&app, "GET", "/health/details?by=failed_by", &OPS).await.text();
+    assert!(body.contains(r#""failed_by":[{"nobody":{"count":2}},{"upstream":{"count":1}}]"#), "{body}");
 }
 
 #[tokio::test]

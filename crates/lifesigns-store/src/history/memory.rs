@@ -10,8 +10,11 @@ use lifesigns_model::store::{KeptNote, Note, StoreError};
 use super::horizon::{Horizon, millis};
 use super::{HistoryRetention, HistoryStatus};
 
-/// Readings of one service past which the oldest go before their time: 70 days at one a minute, about 5 MB.
+/// Readings of one service past which the oldest go before their time: 70 days at one a minute.
 pub const MAX_READINGS: usize = 100_000;
+/// Readings of all services, about 150 MB. With more than 20 services each has an equal share of it, and may keep less
+/// than [`MAX_READINGS`]: of 20,000 each has 100.
+pub const MAX_READINGS_OF_ALL: usize = 2_000_000;
 /// Events past which those that began first go before their time.
 pub const MAX_EVENTS: usize = 100_000;
 
@@ -36,6 +39,8 @@ type EventId = (EventKind, Arc<str>);
 #[derive(Debug, Default)]
 struct Kept {
     horizon: Horizon,
+    /// The most readings of one service, by how many services there are; 0 before there is one.
+    share: usize,
     readings: HashMap<Arc<str>, BTreeMap<i64, Reading>>,
     events: HashMap<EventId, Event>,
     /// The events by their beginning.
@@ -127,9 +132,13 @@ impl Kept {
     fn keep(&mut self, entry: Entry) {
         match entry {
             Entry::Reading(service, reading) => {
-                let readings = self.readings.entry(service).or_default();
+                if !self.readings.contains_key(&service) {
+                    self.readings.insert(Arc::clone(&service), BTreeMap::new());
+                    self.divide();
+                }
+                let Some(readings) = self.readings.get_mut(&service) else { return };
                 readings.insert(reading.at, reading);
-                if readings.len() > MAX_READINGS {
+                if readings.len() > self.share {
                     readings.pop_first();
                 }
             }
@@ -153,6 +162,19 @@ impl Kept {
         }
     }
 
+    /// Gives each service its share, once there is one more or some are gone.
+    fn divide(&mut self) {
+        let share = (MAX_READINGS_OF_ALL / self.readings.len().max(1)).clamp(1, MAX_READINGS);
+        if share < self.share {
+            for readings in self.readings.values_mut() {
+                while readings.len() > share {
+                    readings.pop_first();
+                }
+            }
+        }
+        self.share = share;
+    }
+
     fn remove_event(&mut self, id: &EventId) {
         if let Some(event) = self.events.remove(id) {
             self.by_beginning.remove(&(event.began, id.clone()));
@@ -165,11 +187,54 @@ impl Kept {
             *readings = readings.split_off(&from);
             !readings.is_empty()
         });
+        self.divide();
     }
 
     fn expire_events(&mut self) {
         let gone = self.events.iter().filter(|(_, event)| !self.horizon.has(event));
         let gone: Vec<EventId> = gone.map(|(id, _)| id.clone()).collect();
         gone.iter().for_each(|id| self.remove_event(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lifesigns_model::light::Light;
+
+    use super::*;
+
+    #[test]
+    fn a_large_fleet_took_gigabytes_of_memory() {
+        let history = MemoryHistory::new(HistoryRetention::default());
+        let all = Span { from: 0, to: i64::MAX };
+        let append = |services: std::ops::Range<usize>, times: std::ops::Range<i64>| {
+            for service in services {
+                let name: Arc<str> = service.to_string().into();
+                let reading = |at| Reading {
+                    at,
+                    light: Some(Light::Green),
+                    code: 200,
+                    latency_us: None,
+                    memory_mb: None,
+                };
+                let entries = times.clone().map(|at| Entry::Reading(Arc::clone(&name), reading(at)));
+                history.append(entries.collect()).unwrap();
+            }
+        };
+        let count = |service: &str| history.readings(service, all).unwrap().len();
+        let first = 1_795_309_200;
+        append(0..1, first..first + 110_000);
+        assert_eq!(count("0"), MAX_READINGS);
+        append(1..20, first..first + 1_000);
+        assert_eq!((count("0"), count("19")), (MAX_READINGS, 1_000));
+        append(20..4_000, first..first + 600);
+        assert_eq!((count("0"), count("19"), count("3999")), (500, 500, 500));
+        let newest = history.readings("0", all).unwrap().pop().unwrap();
+        assert_eq!(newest.at, first + 109_999, "the oldest go");
+        // Those that are gone let the others have more.
+        let later = first + 401 * 86_400;
+        append(0..1, later..later + 4_000);
+        append(0..1, later + 4_000..later + 5_000);
+        assert_eq!(count("0"), 1_500);
     }
 }

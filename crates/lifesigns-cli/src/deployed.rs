@@ -89,7 +89,7 @@ impl Wanted {
     /// Whether the revision runs there, as far as that can be said.
     fn instance(&self, finding: &Finding) -> Result<Instance, Problem> {
         let said = finding.introduction.identity.revision.clone();
-        let state = match (&said, finding.status) {
+        let state = match (&said, finding.answered()) {
             (None, None) => State::Silent(finding.complaint().unwrap_or_default()),
             (None, Some(_)) => State::Unsaid,
             (Some(said), _) => match said.parse::<Revision>() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use lifesigns_fetch::Options;
 use lifesigns_model::identity::uptime_text;
 use lifesigns_model::light::Light;
@@ -92,11 +93,13 @@ fn circumstances(finding: &Finding) -> Vec<(&'static str, String)> {
         (Light::Amber | Light::Red, Some(complaint)) => format!("{light}: {complaint}"),
         _ => light.to_string(),
     });
+    let answer = finding.answered();
+    let expires = answer.and_then(|answer| Timestamp::from_millisecond(answer.certificate_expires?).ok());
     let facts = [
         ("light", light),
         ("asked at", Some(finding.url.to_string())),
-        ("address", finding.address.map(|address| address.to_string())),
-        ("certificate", finding.certificate_expires.map(|expires| format!("valid until {expires}"))),
+        ("address", answer.map(|answer| answer.address.to_string())),
+        ("certificate", expires.map(|expires| format!("valid until {expires}"))),
     ];
     facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

@@ -12,10 +12,13 @@ use std::time::{Duration, Instant};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderValue};
+use hyper::header::{
+    ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use hyper::{Method, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use lifesigns::BadOption;
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -117,6 +120,33 @@ pub struct Answer {
     pub certificate_expires: Option<Timestamp>,
     /// From the beginning, with names, connections, TLS and redirects, to the head of this answer.
     pub first_byte: Duration,
+}
+
+impl Answer {
+    /// After which time it wants to be asked again (RFC 9110 §10.2.3), in seconds or until a date; zero where that is over.
+    /// Whoever waits for it has a bound of his own.
+    pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        wait(self.text(RETRY_AFTER)?.trim(), now)
+    }
+
+    /// Where it leads, if it is a redirect: one that was not followed.
+    pub fn leads_to(&self) -> Option<&str> {
+        self.text(LOCATION).filter(|_| (300..400).contains(&self.status))
+    }
+
+    fn text(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+fn wait(text: &str, now: Timestamp) -> Option<Duration> {
+    static DATES: DateTimeParser = DateTimeParser::new();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number holds are more than anybody waits for.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let date = DATES.parse_timestamp(text).ok()?;
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
 /// Fetches answers. Cheap to clone.
@@ -356,4 +386,25 @@ fn expires(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
     let certificate = CertificateInner::<Raw>::from_der(certificate).ok()?;
     let ends = certificate.tbs_certificate().validity().not_after.to_unix_duration();
     Timestamp::from_second(ends.as_secs().try_into().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_asks_for_time_in_seconds_or_until_a_date() {
+        let now = "2026-03-16T18:00:00Z".parse().unwrap();
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(wait(text, now), expected.map(Duration::from_secs), "{text}");
+        };
+        check("30", Some(30));
+        check("0", Some(0));
+        check("99999999999999999999", Some(u64::MAX));
+        check("Mon, 16 Mar 2026 18:00:20 GMT", Some(20));
+        check("Mon, 16 Mar 2026 17:00:00 GMT", Some(0));
+        check("-1", None);
+        check("soon", None);
+        check("", None);
+    }
 }

@@ -28,6 +28,8 @@ mod body;
 mod failure;
 #[cfg(feature = "http")]
 mod fetcher;
+#[cfg(feature = "http")]
+mod files;
 mod network;
 #[cfg(feature = "http")]
 mod policy;
@@ -40,6 +42,7 @@ pub use self::network::{connect, is_looked_up, resolve};
 pub use self::{
     body::Body,
     fetcher::{Answer, Fetcher, Options, Request},
+    files::most_at_a_time,
     policy::AddressPolicy,
     redirect::Redirects,
 };

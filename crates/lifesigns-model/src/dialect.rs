@@ -185,12 +185,13 @@ pub fn read(
         return Ok(Reading { dialect: Dialect::TrafficLight, ..by_code(light) });
     }
     let by_body = match status {
-        200..=599 => read_body(form, status, content_type, body),
+        // What a redirect says is said by whatever sends elsewhere, and not by the service.
+        200..=299 | 400..=599 => read_body(form, status, content_type, body),
         _ => Err(Unreadable::NoSense(status)),
     };
     match by_body {
         Ok(reading) => {
-            let by_code = if status < 400 { Light::Green } else { Light::Red };
+            let by_code = if status < 300 { Light::Green } else { Light::Red };
             Ok(Reading { light: reading.light.max(by_code), ..reading })
         }
         Err(_) if (500..=599).contains(&status) => Ok(by_code(Light::Red)),

@@ -4,6 +4,7 @@
 mod access;
 mod agent;
 pub mod alerts;
+mod ask;
 mod breaker;
 mod clock;
 mod connections;
@@ -22,10 +23,11 @@ mod watch;
 
 pub use self::access::{AccessOptions, Reader};
 pub use self::agent::serve_agent;
+pub use self::ask::{Asked, ask};
 pub use self::breaker::{Breaker, BreakerState};
 pub use self::fleet::{Fleet, OpenError, Options};
 pub use self::recent::{Minute, Recent};
 pub use self::resources::{event_json, history_json};
 pub use self::server::{ServeOptions, serve};
-pub use self::target::{PLACES, Target};
+pub use self::target::{Target, base_path};
 pub use self::view::{Counts, Leak, ServiceView};

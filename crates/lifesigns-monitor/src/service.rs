@@ -7,6 +7,7 @@ mod processes;
 mod releases;
 mod traffic;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ pub struct Answered {
     pub light: Light,
     /// Why it is not green; empty if it is.
     pub why: String,
-    /// In which dialect it was read; `None` if it could not be read.
+    /// In which dialect it says so; `None` if it could not be read, or the light is not what it says.
     pub dialect: Option<Dialect>,
     /// Status code.
     pub code: u16,
@@ -79,7 +80,7 @@ pub struct Answered {
     /// When it wants to be asked again.
     pub retry_after: Option<Duration>,
     /// The machine that has answered.
-    pub address: String,
+    pub address: SocketAddr,
     /// When its certificate expires, in milliseconds since 1970.
     pub certificate_expires: Option<i64>,
 }
@@ -331,9 +332,7 @@ impl Service {
         self.code = answer.code;
         self.latency_us = Some(u32::try_from(answer.latency.as_micros()).unwrap_or(u32::MAX));
         self.retry_after = answer.retry_after.map(|wait| wait.as_secs());
-        if self.address.as_ref() != Some(&answer.address) {
-            self.address = Some(answer.address.clone());
-        }
+        self.address = Some(answer.address.ip().to_string());
         self.certificate_expires = answer.certificate_expires.or(self.certificate_expires);
         if let Some(parts) = &answer.parts {
             self.parts = parts.iter().map(|part| (part.name.clone(), part.light.into())).collect();

@@ -8,15 +8,16 @@ use url::Url;
 
 use crate::service::{Name, Patience};
 
-/// Where a service is asked whose URL has no path, in this order, until an answer can be read.
-pub const PLACES: [&str; 5] = ["/health/status", "/health", "/status", "/actuator/health", "/healthz"];
+/// Where a service is asked whose URL has no path, in this order, until an answer can be read; and if none can, at its
+/// root.
+pub(crate) const PLACES: [&str; 5] = ["/health/status", "/health", "/status", "/actuator/health", "/healthz"];
 
 /// A service that is watched.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Its name, unique in the fleet: letters, digits, `.`, `_` and `-`, at most 64.
     pub name: Name,
-    /// Where its health is asked for. Without a path and a dialect it is looked for at the [`PLACES`].
+    /// Where its health is asked for. Without a path it is looked for where its dialect usually is.
     pub url: Url,
     /// In which dialect it answers; `None`: found out.
     pub dialect: Option<Dialect>,
@@ -58,38 +59,51 @@ impl Target {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// Whether its URL says where it is, and not where its health is.
-    pub(crate) fn is_base(&self) -> bool {
-        self.dialect.is_none() && self.url.path() == "/" && self.url.query().is_none()
+    /// Where its health is looked for, if its URL says only where it stands.
+    pub(crate) fn places(&self) -> &'static [&'static str] {
+        match self.dialect {
+            _ if self.url.path() != "/" || self.url.query().is_some() => &[],
+            // Any resource has a status code.
+            Some(Dialect::Code) => &[],
+            Some(Dialect::TrafficLight) => &PLACES[..1],
+            _ => &PLACES,
+        }
     }
+}
+
+/// The path of the URL of a health resource, without what is the usual name of such a resource.
+pub fn base_path(url: &Url) -> &str {
+    let path = url.path().trim_end_matches('/');
+    PLACES.iter().filter_map(|place| path.strip_suffix(place)).min_by_key(|base| base.len()).unwrap_or(path)
 }
 
 /// What stands before the name of a resource in which a service of Lifesigns tells of itself.
 fn base(url: &Url) -> Option<&str> {
-    ["/health/status", "/health", "/status"].iter().find_map(|end| url.path().strip_suffix(end))
+    PLACES[..3].iter().find_map(|end| url.path().strip_suffix(end))
+}
+
+fn beside(url: &Url, path: &str, query: Option<&str>) -> Url {
+    let mut url = url.clone();
+    url.set_path(path);
+    url.set_query(query);
+    url.set_fragment(None);
+    url
 }
 
 /// Where such a service tells of its traffic in the last hour, for the URL of another of its resources.
 pub(crate) fn details(url: &Url) -> Option<Url> {
     let path = format!("{}/health/details", base(url)?);
-    let mut details = url.clone();
-    details.set_path(&path);
-    details.set_query(Some("duration=1h&interval=60"));
-    Some(details)
+    Some(beside(url, &path, Some("duration=1h&interval=60")))
 }
 
-/// The other resources in which a service of Lifesigns tells of itself, for the URL of one of them.
-pub(crate) fn companions(url: &Url) -> Vec<Url> {
-    let (path, Some(base)) = (url.path(), base(url)) else { return Vec::new() };
-    let own = &path[base.len()..];
-    let others = ["/status", "/health"].into_iter().filter(|other| *other != own);
-    others
-        .map(|other| {
-            let mut url = url.clone();
-            url.set_path(&format!("{base}{other}"));
-            url.set_query(None);
-            url
-        })
+/// The other resources in which a service of Lifesigns tells of itself, for the URL of one of them; and their dialects.
+pub(crate) fn companions(url: &Url) -> Vec<(Url, Dialect)> {
+    let Some(base) = base(url) else { return Vec::new() };
+    let own = &url.path()[base.len()..];
+    [("/status", Dialect::Status), ("/health", Dialect::Health)]
+        .into_iter()
+        .filter(|(other, _)| *other != own)
+        .map(|(other, dialect)| (beside(url, &format!("{base}{other}"), None), dialect))
         .collect()
 }
 
@@ -101,11 +115,24 @@ mod tests {
     fn a_service_tells_of_itself_in_resources_beside_each_other() {
         let check = |url: &str, companions: &[&str]| {
             let found = super::companions(&url.parse().unwrap());
-            assert_eq!(found.iter().map(Url::as_str).collect::<Vec<_>>(), companions, "{url}");
+            assert_eq!(found.iter().map(|(url, _)| url.as_str()).collect::<Vec<_>>(), companions, "{url}");
         };
         check("http://a/health/status", &["http://a/status", "http://a/health"]);
         check("http://a/shop/health?x=1", &["http://a/shop/status"]);
         check("http://a/status", &["http://a/health"]);
         check("http://a/actuator", &[]);
+    }
+    #[test]
+    fn health_is_looked_for_where_the_dialect_may_be() {
+        let check = |url: &str, dialect, places: &[&str]| {
+            let target = Target { dialect, ..Target::new("a", url.parse().unwrap()) };
+            assert_eq!(target.places(), places, "{url} {dialect:?}");
+        };
+        check("http://a:1/ping?x", None, &[]);
+        check("http://a/?x", None, &[]);
+        check("http://a", Some(Dialect::Code), &[]);
+        check("http://a", Some(Dialect::TrafficLight), &["/health/status"]);
+        check("http://a", Some(Dialect::Actuator), &PLACES);
+        check("https://a:8443/#x", None, &PLACES);
     }
 }

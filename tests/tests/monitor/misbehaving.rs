@@ -42,12 +42,21 @@ fn each_is_seen_for_what_it_is_and_nobody_else_waits() {
     says("lying", Reply::json(200, json!({"status": "DOWN", "components": {}}).to_string()));
     says(
         "moved",
-        Reply::new(302, "text/plain", "").with("Location", "http://169.254.169.254/latest/meta-data/"),
+        Reply::json(302, json!({"status": "healthy"}).to_string())
+            .with("Location", "http://169.254.169.254/latest/meta-data/"),
     );
     says("rude", Reply::json(503, json!({"status": "unhealthy", "error": bad, "service": bad}).to_string()));
     says("mistyped", Reply::new(200, "image/png", json!({"status": "UP"}).to_string()));
     says("page", Reply::new(200, "text/html", "<h1>Welcome</h1>"));
     says("gone", Reply::new(404, "text/html", "<h1>Not here</h1>"));
+    says(
+        "chatty",
+        Reply::Streams {
+            head: String::new(),
+            piece: b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100),
+            pause: Duration::ZERO,
+        },
+    );
     says("amber", Reply::json(200, json!({"status": "DEGRADED"}).to_string()));
     let names = [
         "well",
@@ -61,6 +70,7 @@ fn each_is_seen_for_what_it_is_and_nobody_else_waits() {
         "mistyped",
         "page",
         "gone",
+        "chatty",
         "amber",
     ];
     let folder = tempfile::tempdir().unwrap();
@@ -89,11 +99,12 @@ fn each_is_seen_for_what_it_is_and_nobody_else_waits() {
     check("endless", "AMBER", "too long");
     check("bomb", "AMBER", "too long");
     check("lying", "RED", "answers 200");
-    check("moved", "RED", "");
+    check("moved", "RED", "leads to `http://169.254.169.254/latest/meta-data/`");
     check("rude", "RED", "alert(1)");
     check("mistyped", "GREEN", "");
     check("page", "GREEN", "");
     check("gone", "RED", "404");
+    check("chatty", "RED", "more than 16 interim answers");
     check("amber", "AMBER", "");
     // Everybody else is asked all the time.
     let polls = || service.heard().iter().filter(|path| *path == "/well/status").count();

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use super::ask::Finding;
 use crate::printer::escaped;
 
-/// One test case for each service: a failure if it is not green, an error if it is not known how it is.
+/// One test case for each service: a failure if it is not green, an error if there is no answer.
 pub(super) fn report(findings: &[Finding], now: Timestamp) -> String {
-    let errors = findings.iter().filter(|finding| finding.judged.is_err()).count();
+    let errors = findings.iter().filter(|finding| finding.answer.is_err()).count();
     let not_green = findings.iter().filter(|finding| finding.complaint().is_some()).count();
     let failures = not_green - errors;
     // They were asked at the same time, so that the longest is the whole.
-    let longest = findings.iter().filter_map(|finding| finding.latency).max().unwrap_or_default();
+    let longest =
+        findings.iter().filter_map(Finding::answered).map(|answer| answer.latency).max().unwrap_or_default();
     let time = seconds(longest);
     let tests = findings.len();
     let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{time}\"");
@@ -33,14 +34,14 @@ pub(super) fn report(findings: &[Finding], now: Timestamp) -> String {
 
 fn case(text: &mut String, finding: &Finding) {
     let (name, url) = (inert(&finding.name()), inert(finding.url.as_str()));
-    let time = seconds(finding.latency.unwrap_or_default());
+    let time = seconds(finding.answered().map_or_else(Duration::default, |answer| answer.latency));
     let _ = write!(text, "    <testcase name=\"{name}\" classname=\"lifesigns.check\" time=\"{time}\"");
     let Some(complaint) = finding.complaint() else {
         text.push_str("/>\n");
         return;
     };
-    let (element, kind) = match &finding.judged {
-        Ok(reading) => ("failure", reading.light.name()),
+    let (element, kind) = match &finding.answer {
+        Ok(answer) => ("failure", answer.light.name()),
         Err(failure) => ("error", failure.kind.name()),
     };
     let message = inert(&complaint);

@@ -71,7 +71,7 @@ fn colour(finding: &Finding) -> &'static str {
 }
 
 fn cells(finding: &Finding) -> [String; 8] {
-    let known = &finding.introduction;
+    let (known, answer) = (&finding.introduction, finding.answered());
     let memory = match (known.memory_used_mb, known.memory_total_mb) {
         (Some(used), Some(total)) => format!("{used}/{total} MB"),
         (Some(used), None) => format!("{used} MB"),
@@ -82,8 +82,8 @@ fn cells(finding: &Finding) -> [String; 8] {
     [
         cut(&finding.name(), LONGEST),
         finding.light().map_or_else(dash, |light| light.to_string()),
-        finding.status.map_or_else(dash, |status| status.to_string()),
-        finding.latency.map_or_else(dash, |latency| format!("{:.0} ms", latency.as_secs_f64() * 1000.0)),
+        answer.map_or_else(dash, |answer| answer.code.to_string()),
+        answer.map_or_else(dash, |answer| format!("{:.0} ms", answer.latency.as_secs_f64() * 1000.0)),
         known.uptime.map_or_else(dash, uptime_text),
         memory,
         or_dash(&known.identity.version, LONGEST_VERSION),

@@ -39,11 +39,7 @@ pub fn is_name(name: &str) -> bool {
 fn from_url(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!("-{port}")).unwrap_or_default();
-    let path = url.path().trim_end_matches('/');
-    let path = ["/health/status", "/actuator/health", "/health", "/status", "/healthz"]
-        .iter()
-        .find_map(|end| path.strip_suffix(end))
-        .unwrap_or(path);
+    let path = lifesigns_monitor::base_path(url);
     let name: String = format!("{host}{port}{path}")
         .chars()
         .map(|kept| if kept.is_ascii_alphanumeric() || "._-".contains(kept) { kept } else { '-' })
@@ -72,6 +68,7 @@ mod tests {
         check("http://127.0.0.1:8080/shop/health/status", "127.0.0.1-8080-shop");
         check("http://[::1]:8080/", "1--8080");
         check("http://a.example/x?token=1", "a.example-x");
+        check("http://a.example/x/actuator/health/", "a.example-x");
         for bad in ["shop", "shop=", "ftp://a.example", "http://u:p@a.example/", "-a=http://a.example b"] {
             assert!(named(bad).is_err(), "{bad}");
         }

@@ -148,7 +148,15 @@ mod tests {
         check(Some(Dialect::Code), 200, "{\"success\":false}", Light::Green, "");
         check(None, 500, "<html>", Light::Red, "answers 500");
         check(None, 404, "<html>", Light::Red, "status 404 says nothing about health");
-        check(None, 302, "", Light::Red, "status 302 says nothing about health");
+        for status in [300, 301, 302, 303, 304, 307, 308] {
+            let why = format!("status {status} says nothing about health");
+            for body in ["", "OK", "{\"status\":\"OK\"}", "{\"summary\":{\"status\":\"GREEN\"}}"] {
+                check(None, status, body, Light::Red, &why);
+                for form in Dialect::ALL {
+                    check(Some(form), status, body, Light::Red, &why);
+                }
+            }
+        }
         check(Some(Dialect::Actuator), 200, "<html>", Light::Red, "the answer is not JSON");
         check(None, 200, &"x".repeat(LONGEST_BODY + 1), Light::Amber, "the answer is longer than 1024 KiB");
     }

@@ -15,7 +15,7 @@ fn answered(light: Light) -> Sight {
         parts: None,
         excerpt: None,
         retry_after: None,
-        address: "127.0.0.1".to_owned(),
+        address: ([127, 0, 0, 1], 80).into(),
         certificate_expires: None,
     })
 }

@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
 use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimeParser;
 use lifesigns::BadOption;
 use lifesigns_fetch::{Answer, Body, Fetcher, Options, Redirects, Request};
 use url::{Host, Url};
@@ -128,9 +126,7 @@ impl Address {
         if is_final(status) {
             return Err(Undelivered::for_good(&why));
         }
-        let asked = answer.headers.get("retry-after").and_then(|value| value.to_str().ok());
-        let retry_after = asked.and_then(|value| retry_after(value, now));
-        Err(Undelivered { retry_after, ..Undelivered::for_now(&why) })
+        Err(Undelivered { retry_after: answer.retry_after(now), ..Undelivered::for_now(&why) })
     }
 }
 
@@ -138,18 +134,6 @@ impl Address {
 /// too early (RFC 8470), too often.
 const fn is_final(status: u16) -> bool {
     matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
-}
-
-/// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
-fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
-    static DATES: DateTimeParser = DateTimeParser::new();
-    let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than a number holds are more than is waited for anyway.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
-    }
-    let date = DATES.parse_timestamp(value).ok()?;
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
 fn origin(url: &Url) -> String {
@@ -173,21 +157,6 @@ mod tests {
         for status in [408, 425, 429, 500, 503] {
             assert!(!last.contains(&status), "{status}");
         }
-    }
-
-    #[test]
-    fn a_receiver_asks_for_time_in_seconds_or_until_a_date() {
-        let now = "2026-03-16T18:00:00Z".parse().unwrap();
-        let check = |value: &str, expected: Option<u64>| {
-            assert_eq!(retry_after(value, now), expected.map(Duration::from_secs), "{value}");
-        };
-        check(" 30 ", Some(30));
-        check("99999999999999999999", Some(u64::MAX));
-        check("Mon, 16 Mar 2026 18:00:20 GMT", Some(20));
-        check("Mon, 16 Mar 2026 17:00:00 GMT", Some(0));
-        check("-1", None);
-        check("soon", None);
-        check("", None);
     }
 
     #[test]

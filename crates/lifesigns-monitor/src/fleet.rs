@@ -1,6 +1,7 @@
 //! All services that are watched, and what is known of them now.
 
 pub(crate) mod keeping;
+mod patience;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -138,13 +139,15 @@ pub(crate) struct State {
     pub(crate) wait: Duration,
     /// When it is asked next, in milliseconds since 1970; 0 while it is asked.
     pub(crate) next: i64,
+    /// When its light was last noted, in milliseconds since 1970.
+    noted: i64,
 }
 
 /// Figures of the monitor about itself.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) polls: AtomicU64,
-    /// Polls that were not made since the one before them was begun an interval late, or more.
+    /// Polls that were not made since the one before them was begun an interval late, or took an interval, or more.
     pub(crate) dropped_polls: AtomicU64,
     /// How late polls were begun, in microseconds.
     pub(crate) lateness: Mutex<Histogram>,
@@ -336,6 +339,7 @@ impl Inner {
         let changes = state.service.observe(seen, watched.target.patience);
         let reading = reading(seen);
         state.recent.add(&reading);
+        state.noted = seen.at;
         let service = &state.service;
         let mut desk = self.desk();
         desk.reading(&watched.target.name, reading);
@@ -431,13 +435,41 @@ impl std::error::Error for OpenError {
 
 impl Figures {
     pub(crate) fn began(&self, late: Duration, interval: Duration) {
-        let dropped = late.as_millis() / interval.as_millis().max(1);
-        self.dropped_polls.fetch_add(u64::try_from(dropped).unwrap_or(u64::MAX), Relaxed);
+        self.dropped(late, interval);
         self.polls.fetch_add(1, Relaxed);
         self.under_way.fetch_add(1, Relaxed);
         self.lateness
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .record(u64::try_from(late.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// A poll has ended, after so long.
+    pub(crate) fn ended(&self, took: Duration, interval: Duration) {
+        self.dropped(took, interval);
+        self.under_way.fetch_sub(1, Relaxed);
+    }
+
+    fn dropped(&self, time: Duration, interval: Duration) {
+        let polls = time.as_millis() / interval.as_millis().max(1);
+        self.dropped_polls.fetch_add(u64::try_from(polls).unwrap_or(u64::MAX), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_that_takes_longer_than_the_interval_drops_those_that_could_not_be_begun() {
+        let (figures, interval) = (Figures::default(), Duration::from_secs(1));
+        let poll = |late: u64, took: u64| {
+            figures.began(Duration::from_millis(late), interval);
+            figures.ended(Duration::from_millis(took), interval);
+            (figures.dropped_polls.load(Relaxed), figures.under_way.load(Relaxed))
+        };
+        assert_eq!(poll(10, 900), (0, 0));
+        assert_eq!(poll(10, 3_200), (3, 0));
+        assert_eq!(poll(2_500, 10), (5, 0));
     }
 }

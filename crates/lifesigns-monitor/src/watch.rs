@@ -34,7 +34,7 @@ const NOT_KNOWN: Duration = Duration::from_secs(10);
 const FIRST_SPREAD: Duration = Duration::from_millis(1);
 /// All services are asked at once within this time.
 const SWEEP_SPREAD: Duration = Duration::from_secs(2);
-/// Polls under way at a time, at most. Each needs a file and some memory.
+/// Polls under way at a time, at most, where there are files enough. Each needs some memory.
 const MOST_POLLS: usize = 4_000;
 /// What a reference has said of the network holds for so long.
 const REFERENCE_HOLDS: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ async fn schedule(inner: Arc<Inner>) {
             Reverse((began + share.min(FIRST_SPREAD) * u32::try_from(index).unwrap_or(u32::MAX), index))
         })
         .collect();
-    let slots = Arc::new(Semaphore::new(MOST_POLLS));
+    let slots = Arc::new(Semaphore::new(MOST_POLLS.min(lifesigns_fetch::most_at_a_time())));
     // Each service is at one place only: in the heap, or under way.
     let network = Arc::new(Network::default());
     let mut polls = JoinSet::new();
@@ -147,7 +147,7 @@ async fn one(inner: &Inner, network: &Network, index: usize, due: Instant) -> Du
         seen = Observation { sight: Sight::Failed { why: why.clone() }, ..seen };
     }
     inner.observe(index, &seen, manner);
-    inner.figures.under_way.fetch_sub(1, Relaxed);
+    inner.figures.ended(began.elapsed(), watched.target.interval);
     let mut state = watched.lock();
     state.polls += 1;
     let wait = wait(&watched.target, &state, inner.red_interval, chance(index, state.polls));
@@ -261,10 +261,14 @@ async fn keep(inner: Arc<Inner>) {
             }
         }
         let now = inner.clock.now();
+        let is_turn = now - last_alive >= ALIVE_EVERY;
+        if is_turn {
+            last_alive = now;
+            inner.note_the_patient(now);
+        }
         let due = {
             let mut desk = inner.desk();
-            if now - last_alive >= ALIVE_EVERY {
-                last_alive = now;
+            if is_turn {
                 desk.alive(now);
             }
             desk.tell(now);
@@ -321,7 +325,9 @@ pub(crate) async fn flush(inner: &Inner) -> bool {
     let flushed =
         flushed.unwrap_or_else(|error| Err(StoreError::because("the history was not asked", error)));
     let is_safe = flushed.is_ok();
-    inner.keeping.ended(inner.clock.now(), begun, flushed);
+    if inner.keeping.ended(inner.clock.now(), begun, flushed) {
+        inner.tell_news();
+    }
     is_safe
 }
 

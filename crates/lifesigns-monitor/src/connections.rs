@@ -294,7 +294,7 @@ mod tests {
         };
         let (written, ()) = tokio::join!(here.write_all(&[0; 10]), slowly);
         written.unwrap();
-        assert!(began.elapsed() > Duration::from_secs(180));
+        assert!(began.elapsed() > Duration::from_mins(3));
         let began = Instant::now();
         let error = here.write_all(b"nobody reads this").await.unwrap_err();
         assert_eq!((error.kind(), began.elapsed()), (io::ErrorKind::TimedOut, WRITE_PATIENCE));

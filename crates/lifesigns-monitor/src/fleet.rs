@@ -22,6 +22,7 @@ use crate::alerts::incidents::{Incidents, Setup};
 use crate::alerts::rules::{Maintenance, Route};
 use crate::clock::Clock;
 use crate::desk::{self, Desk};
+use crate::making::Making;
 use crate::poll::Manner;
 use crate::recent::Recent;
 use crate::service::{Change, Name, Observation, Sample, Service, Sight};
@@ -113,6 +114,7 @@ pub(crate) struct Inner {
     pub(crate) news: Notify,
     /// Changes so far; [`NO_MORE`] when there will be none.
     pub(crate) changes: tokio::sync::watch::Sender<u64>,
+    pub(crate) making: Making,
 }
 
 impl std::fmt::Debug for Inner {
@@ -221,6 +223,7 @@ impl Fleet {
             sweep: Notify::new(),
             news: Notify::new(),
             changes: tokio::sync::watch::Sender::new(0),
+            making: Making::default(),
         };
         Ok(Fleet { inner: Arc::new(inner) })
     }

@@ -11,6 +11,7 @@ mod connections;
 mod desk;
 mod fleet;
 mod login;
+mod making;
 pub mod pages;
 mod poll;
 mod recent;

@@ -29,6 +29,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lifesigns_model::light::Light;
+use lifesigns_model::store::StoreError;
 use tokio::sync::Semaphore;
 
 use self::assets::ASSETS;
@@ -36,12 +37,12 @@ use self::markup::{Markup, class};
 use self::query::Query;
 use crate::access::Reader;
 use crate::fleet::Fleet;
+use crate::making::{Made, Source, Unmade};
 
 /// What a page may load, and from whom: everything comes from the monitor itself.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-/// So many pages that read the history are made at a time. The history of a year takes some tens of megabytes.
-const READERS: usize = 2;
+const HTML: &str = "text/html; charset=utf-8";
 
 const LOG_OUT: &str = "<form method=\"post\" action=\"/logout\"><button>Log out</button></form>";
 
@@ -93,7 +94,6 @@ pub fn public_router(fleet: Fleet, settings: Settings) -> Router {
 struct Shared {
     fleet: Fleet,
     settings: Arc<Settings>,
-    readers: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
     days: Arc<past::Days>,
     badges: Arc<badge::Kept>,
@@ -104,7 +104,6 @@ impl Shared {
         Shared {
             fleet,
             settings: Arc::new(settings),
-            readers: Arc::new(Semaphore::new(READERS)),
             listeners: Arc::new(Semaphore::new(live::MOST_LISTENERS)),
             days: Arc::default(),
             badges: Arc::default(),
@@ -119,26 +118,30 @@ impl Shared {
     /// Makes something of the history, on a thread that may wait for a disk.
     async fn read<T: Send + 'static>(
         &self,
-        make: impl FnOnce(&Shared) -> Result<T, lifesigns_model::store::StoreError> + Send + 'static,
+        make: impl FnOnce(&Shared) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Response> {
-        let unreadable = |why: &dyn std::fmt::Display| {
-            tracing::error!(%why, "a page cannot be made");
-            let text = "The history cannot be read at the moment. The log of the monitor says why.";
-            let page = Page::new(&self.settings, "Not readable", None, Place::Elsewhere);
-            page.answer(StatusCode::INTERNAL_SERVER_ERROR, &format!("<h1>Not readable</h1><p>{text}</p>"))
-        };
-        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|closed| unreadable(&closed))?;
         let shared = self.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            let made = make(&shared);
-            drop(permit);
-            made
-        });
-        match made.await {
-            Ok(Ok(made)) => Ok(made),
-            Ok(Err(error)) => Err(unreadable(&error)),
-            Err(error) => Err(unreadable(&error)),
-        }
+        let made = self.fleet.make(Source::History, move |_| make(&shared)).await;
+        made.map_err(|why| self.unreadable(&why))
+    }
+
+    /// Makes something for all that ask for it by that name within a moment.
+    async fn once(
+        &self,
+        source: Source,
+        name: String,
+        make: impl FnOnce(&Shared) -> Result<Made, StoreError> + Send + 'static,
+    ) -> Response {
+        let shared = self.clone();
+        let made = self.fleet.make_once(source, name, move |_| make(&shared)).await;
+        made.map_or_else(|why| self.unreadable(&why), Made::answer)
+    }
+
+    fn unreadable(&self, why: &Unmade) -> Response {
+        tracing::error!(%why, "a page cannot be made");
+        let text = "The history cannot be read at the moment. The log of the monitor says why.";
+        let page = Page::new(&self.settings, "Not readable", None, Place::Elsewhere);
+        page.answer(StatusCode::INTERNAL_SERVER_ERROR, &format!("<h1>Not readable</h1><p>{text}</p>"))
     }
 }
 
@@ -158,13 +161,17 @@ fn harden(mut answer: Response) -> Response {
 }
 
 async fn overview(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
-    let wanted = overview::Wanted::from(&Query::new(query.as_deref()));
-    let Shared { fleet, settings, .. } = &shared;
-    let shown = overview::Shown::of(fleet.views(), &wanted, &fleet.incidents(), fleet.now());
-    let body = shared.warned(overview::body(&shown, &wanted));
-    let mut page = Page::new(settings, &shown.counts.to_string(), shown.worst(), Place::Overview);
-    page.search = overview::search(&shown, &wanted);
-    page.answer(StatusCode::OK, &body)
+    let name = format!("overview {}", query.as_deref().unwrap_or_default());
+    let make = move |shared: &Shared| {
+        let wanted = overview::Wanted::from(&Query::new(query.as_deref()));
+        let Shared { fleet, settings, .. } = shared;
+        let shown = overview::Shown::of(fleet.views(), &wanted, &fleet.incidents(), fleet.now());
+        let body = shared.warned(overview::body(&shown, &wanted));
+        let mut page = Page::new(settings, &shown.counts.to_string(), shown.worst(), Place::Overview);
+        page.search = overview::search(&shown, &wanted);
+        Ok(Made::new(HTML, page.html(&body)))
+    };
+    shared.once(Source::Now, name, make).await
 }
 
 async fn service(
@@ -228,18 +235,14 @@ async fn events(State(shared): State<Shared>) -> Response {
 }
 
 async fn public_page(State(shared): State<Shared>) -> Response {
-    let made = shared.read(|shared| {
+    let make = |shared: &Shared| {
         let now = shared.fleet.now();
         let services: Vec<_> = shared.fleet.views().filter(|view| view.is_public).collect();
-        public::Shown::read(shared.fleet.store(), &shared.days, &services, now)
-    });
-    match made.await {
-        Ok(shown) => {
-            let page = Page::new(&shared.settings, "Status", shown.light(), Place::Public);
-            page.answer(StatusCode::OK, &public::body(&shown))
-        }
-        Err(answer) => answer,
-    }
+        let shown = public::Shown::read(shared.fleet.store(), &shared.days, &services, now)?;
+        let page = Page::new(&shared.settings, "Status", shown.light(), Place::Public);
+        Ok(Made::new(HTML, page.html(&public::body(&shown))))
+    };
+    shared.once(Source::History, "public".to_owned(), make).await
 }
 
 /// The page that asks for a token, and what is to be said before.
@@ -292,7 +295,7 @@ impl<'a> Page<'a> {
     }
 
     fn answer(&self, status: StatusCode, body: &str) -> Response {
-        let head = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+        let head = [(header::CONTENT_TYPE, HTML)];
         (status, head, Body::from(self.html(body))).into_response()
     }
 

@@ -15,9 +15,13 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use lifesigns_model::light::Light;
+use lifesigns_model::store::StoreError;
 use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
+use crate::making::{Made, Source, Unmade};
+
+const JSON: &str = "application/json";
 
 /// What operators may ask.
 pub(crate) fn operators(fleet: &Fleet) -> Router {
@@ -55,13 +59,36 @@ pub(crate) fn everybody(fleet: &Fleet, are_decisions_open: bool) -> Router {
         .route("/api/openapi.json", get(openapi::document))
 }
 
-/// An answer in JSON.
-fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
-    answer(status, "application/json", body.to_string())
+/// What is made of what is known now, for all that ask for it by that name within a moment.
+async fn once(
+    fleet: &Fleet,
+    name: String,
+    make: impl FnOnce(&Fleet) -> Result<Made, StoreError> + Send + 'static,
+) -> Response<Body> {
+    match fleet.make_once(Source::Now, name, make).await {
+        Ok(Made { content_type, body }) => answer(StatusCode::OK, content_type, body),
+        Err(why) => unmade(&why),
+    }
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+/// An answer that was not made.
+fn unmade(why: &Unmade) -> Response<Body> {
+    tracing::error!(%why, "an answer cannot be made");
+    match why {
+        Unmade::Unreadable(_) => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, "The history cannot be read at the moment.")
+        }
+        Unmade::Broken(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be made."),
+    }
+}
+
+/// An answer in JSON.
+fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
+    answer(status, JSON, body.to_string())
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

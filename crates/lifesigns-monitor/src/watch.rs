@@ -325,7 +325,9 @@ pub(crate) async fn flush(inner: &Inner) -> bool {
     let flushed =
         flushed.unwrap_or_else(|error| Err(StoreError::because("the history was not asked", error)));
     let is_safe = flushed.is_ok();
-    inner.keeping.ended(inner.clock.now(), begun, flushed);
+    if inner.keeping.ended(inner.clock.now(), begun, flushed) {
+        inner.tell_news();
+    }
     is_safe
 }
 

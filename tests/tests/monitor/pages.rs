@@ -68,6 +68,7 @@ fn the_dashboard_can_be_read_by_everyone() {
         ("/incidents", "shop"),
         (&*incident, "orders"),
         ("/public", "front"),
+        ("/login", "Log in"),
     ];
     let paths = pages.map(|(path, _)| path);
     let seen = look(&monitor, folder.path(), &paths);

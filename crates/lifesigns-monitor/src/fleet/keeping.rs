@@ -70,9 +70,10 @@ impl Keeping {
         self.lock().given
     }
 
-    /// All that there was at the beginning is safe, or may not be.
-    pub(crate) fn ended(&self, now: i64, begun: u64, result: Result<(), StoreError>) {
+    /// All that there was at the beginning is safe, or may not be. True if that is otherwise than before.
+    pub(crate) fn ended(&self, now: i64, begun: u64, result: Result<(), StoreError>) -> bool {
         let mut known = self.lock();
+        let is_news = known.failure.is_some() == result.is_ok();
         match result {
             Ok(()) => {
                 known.safe = known.safe.max(begun);
@@ -92,6 +93,7 @@ impl Keeping {
                 known.failure = Some(text);
             }
         }
+        is_news
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -3,14 +3,15 @@
 use std::fmt::Write;
 
 use axum::extract::State;
-use axum::http::{Extensions, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::Extensions;
+use axum::response::Response;
 use ring::digest::{SHA256, digest};
 
 use super::markup::{Clipped, Count, Length, Markup, Utc, word};
 use super::overview::url;
 use super::public::{self, Incident};
 use super::{Settings, Shared, past, sees_all};
+use crate::making::{Made, Source};
 use crate::view::ServiceView;
 
 /// Incidents in the feed, the newest.
@@ -18,15 +19,13 @@ const MOST_ENTRIES: usize = 50;
 
 pub(super) async fn feed(State(shared): State<Shared>, extensions: Extensions) -> Response {
     let is_whole = sees_all(&extensions);
-    let made = shared.read(move |shared| {
+    let name = if is_whole { "feed" } else { "public feed" };
+    let make = move |shared: &Shared| {
         let now = shared.fleet.now();
         let entries = if is_whole { all(shared, now)? } else { public_ones(shared, now)? };
-        Ok(atom(&shared.settings, &entries, is_whole))
-    });
-    match made.await {
-        Ok(feed) => ([(header::CONTENT_TYPE, "application/atom+xml; charset=utf-8")], feed).into_response(),
-        Err(answer) => answer,
-    }
+        Ok(Made::new("application/atom+xml; charset=utf-8", atom(&shared.settings, &entries, is_whole)))
+    };
+    shared.once(Source::History, name.to_owned(), make).await
 }
 
 /// What an entry tells.

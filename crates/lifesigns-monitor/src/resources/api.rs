@@ -9,11 +9,13 @@ use axum::http::{Response, StatusCode};
 use jiff::Timestamp;
 use lifesigns_model::history::{self, Event, EventKind, EventSelection, Reading};
 use lifesigns_model::light::Light;
+use lifesigns_model::store::StoreError;
 use serde_json::{Value, json};
 
-use super::{json_answer, light_name, no_service, problem, time};
+use super::{JSON, answer, json_answer, light_name, no_service, once, problem, time, unmade};
 use crate::alerts::incidents::Incident;
 use crate::fleet::Fleet;
+use crate::making::{Made, Source};
 use crate::view::{Counts, ServiceView, without_secrets};
 
 /// The most points of a history, and the most events, in one answer.
@@ -25,13 +27,16 @@ const DAY: i64 = 86_400;
 type Parameters = HashMap<String, String>;
 
 pub(super) async fn services(State(fleet): State<Fleet>) -> Response<Body> {
-    let services = fleet.services();
-    let Counts { green, amber, red, not_known } = Counts::of(&services);
-    let body = json!({
-        "counts": {"GREEN": green, "AMBER": amber, "RED": red, "UNKNOWN": not_known},
-        "services": services.iter().map(service_json).collect::<Vec<Value>>(),
-    });
-    json_answer(StatusCode::OK, &body)
+    let make = |fleet: &Fleet| {
+        let services = fleet.services();
+        let Counts { green, amber, red, not_known } = Counts::of(&services);
+        let body = json!({
+            "counts": {"GREEN": green, "AMBER": amber, "RED": red, "UNKNOWN": not_known},
+            "services": services.iter().map(service_json).collect::<Vec<Value>>(),
+        });
+        Ok(Made::new(JSON, body.to_string()))
+    };
+    once(&fleet, "services".to_owned(), make).await
 }
 
 pub(super) async fn service(State(fleet): State<Fleet>, Path(name): Path<String>) -> Response<Body> {
@@ -96,11 +101,11 @@ pub(super) async fn history(
         _ => return problem(StatusCode::BAD_REQUEST, &format!("`points` is a number from 1 to {MOST}.")),
     };
     let hold = service.hold;
-    let read = read(&fleet, move |store| store.readings(&service.name, span)).await;
-    match read {
-        Ok(readings) => json_answer(StatusCode::OK, &history_json(&name, &readings, span, hold, points)),
-        Err(answer) => answer,
-    }
+    read(&fleet, move |store| {
+        let readings = store.readings(&service.name, span)?;
+        Ok(history_json(&name, &readings, span, hold, points))
+    })
+    .await
 }
 
 /// How a service was in a span, as `/api/services/{name}/history` answers it: in so many points, a reading holding for
@@ -178,13 +183,11 @@ async fn selected(
         Err(fault) => return problem(StatusCode::BAD_REQUEST, &fault),
     };
     let selection = EventSelection { kinds, service, span, limit: MOST };
-    match read(fleet, move |store| store.events(&selection)).await {
-        Ok(events) => {
-            let events: Vec<Value> = events.iter().map(event_json).collect();
-            json_answer(StatusCode::OK, &json!({"events": events}))
-        }
-        Err(answer) => answer,
-    }
+    read(fleet, move |store| {
+        let events: Vec<Value> = store.events(&selection)?.iter().map(event_json).collect();
+        Ok(json!({"events": events}))
+    })
+    .await
 }
 
 /// An event as `/api/events` answers it.
@@ -206,14 +209,12 @@ pub(super) async fn incidents(
     };
     let open: Vec<Value> = fleet.incidents().iter().map(incident_json).collect();
     let selection = EventSelection { kinds: vec![EventKind::Incident], service: None, span, limit: MOST };
-    match read(&fleet, move |store| store.events(&selection)).await {
-        Ok(events) => {
-            let past: Vec<Value> =
-                events.iter().filter(|event| event.ended.is_some()).map(event_json).collect();
-            json_answer(StatusCode::OK, &json!({"open": open, "past": past}))
-        }
-        Err(answer) => answer,
-    }
+    read(&fleet, move |store| {
+        let events = store.events(&selection)?;
+        let past: Vec<Value> = events.iter().filter(|event| event.ended.is_some()).map(event_json).collect();
+        Ok(json!({"open": open, "past": past}))
+    })
+    .await
 }
 
 fn incident_json(incident: &Incident) -> Value {
@@ -294,23 +295,14 @@ fn seconds(text: &str) -> Option<i64> {
     Some((count * unit).min(400 * DAY))
 }
 
-/// Asks the history on a thread that may wait for a disk.
-async fn read<T: Send + 'static>(
+/// Answers from the history, on a thread that may wait for a disk.
+async fn read(
     fleet: &Fleet,
-    ask: impl FnOnce(&dyn history::HistoryStore) -> Result<T, lifesigns_model::store::StoreError> + Send + 'static,
-) -> Result<T, Response<Body>> {
-    let fleet = fleet.clone();
-    let result = tokio::task::spawn_blocking(move || ask(fleet.store())).await;
-    match result {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the history cannot be read");
-            Err(problem(StatusCode::SERVICE_UNAVAILABLE, "The history cannot be read at the moment."))
-        }
-        Err(error) => {
-            tracing::error!(%error, "an answer from the history came to nothing");
-            Err(problem(StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be made."))
-        }
+    ask: impl FnOnce(&dyn history::HistoryStore) -> Result<Value, StoreError> + Send + 'static,
+) -> Response<Body> {
+    match fleet.make(Source::History, |fleet| Ok(ask(fleet.store())?.to_string())).await {
+        Ok(body) => answer(StatusCode::OK, JSON, body),
+        Err(why) => unmade(&why),
     }
 }
 

@@ -2,14 +2,20 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Response, StatusCode};
+use axum::http::Response;
 use serde_json::{Value, json};
 
-use super::json_answer;
+use super::{JSON, once};
 use crate::fleet::Fleet;
+use crate::making::Made;
 
 pub(super) async fn targets(State(fleet): State<Fleet>) -> Response<Body> {
-    let groups: Vec<Value> = fleet
+    let make = |fleet: &Fleet| Ok(Made::new(JSON, Value::Array(groups(fleet)).to_string()));
+    once(&fleet, "targets".to_owned(), make).await
+}
+
+fn groups(fleet: &Fleet) -> Vec<Value> {
+    fleet
         .services()
         .iter()
         .filter_map(|service| {
@@ -26,6 +32,5 @@ pub(super) async fn targets(State(fleet): State<Fleet>) -> Response<Body> {
             }
             Some(json!({"targets": [format!("{host}:{port}")], "labels": labels}))
         })
-        .collect();
-    json_answer(StatusCode::OK, &Value::Array(groups))
+        .collect()
 }

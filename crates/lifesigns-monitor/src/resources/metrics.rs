@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::ACCEPT;
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, Response};
 use lifesigns_model::light::Light;
 
-use super::answer;
+use super::once;
 use crate::breaker::BreakerState;
 use crate::fleet::Fleet;
+use crate::making::Made;
 use crate::view::ServiceView;
 
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,8 +22,9 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub(super) async fn page(State(fleet): State<Fleet>, headers: HeaderMap) -> Response<Body> {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_open_metrics = accept.contains("application/openmetrics-text");
-    let text = write(&fleet, is_open_metrics);
-    answer(StatusCode::OK, if is_open_metrics { OPEN_METRICS } else { PROMETHEUS }, text)
+    let content_type = if is_open_metrics { OPEN_METRICS } else { PROMETHEUS };
+    let make = move |fleet: &Fleet| Ok(Made::new(content_type, write(fleet, is_open_metrics)));
+    once(&fleet, content_type.to_owned(), make).await
 }
 
 /// A label's value, escaped.

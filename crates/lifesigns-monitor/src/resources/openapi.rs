@@ -1,20 +1,24 @@
 //! The resources of the fleet described: OpenAPI 3.1.
 
-use axum::body::Body;
+use std::sync::LazyLock;
+
+use axum::body::{Body, Bytes};
 use axum::http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::json_answer;
+use super::{JSON, answer};
 
 pub(super) async fn document() -> Response<Body> {
-    json_answer(StatusCode::OK, &describe())
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| describe().to_string().into());
+    answer(StatusCode::OK, JSON, DOCUMENT.clone())
 }
 
 /// A resource: path, method, who may ask, what it is, its parameters, and its answers besides 200.
 struct Operation {
     path: &'static str,
     method: &'static str,
-    is_protected: bool,
+    /// Whether some of it is for strangers, too.
+    may_strangers: bool,
     summary: &'static str,
     parameters: &'static [&'static str],
     media_type: &'static str,
@@ -28,7 +32,7 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/api/services",
         method: "get",
-        is_protected: true,
+        may_strangers: false,
         summary: "All services, and how many have which light.",
         parameters: &[],
         media_type: "application/json",
@@ -38,7 +42,7 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/api/services/{name}",
         method: "get",
-        is_protected: true,
+        may_strangers: false,
         summary: "One service.",
         parameters: &["name"],
         media_type: "application/json",
@@ -48,7 +52,7 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/api/services/{name}/history",
         method: "get",
-        is_protected: true,
+        may_strangers: false,
         summary: "Lights, availability, latency and memory over a time.",
         parameters: &["name", "last", "from", "to", "points"],
         media_type: "application/json",
@@ -58,7 +62,7 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/api/services/{name}/events",
         method: "get",
-        is_protected: true,
+        may_strangers: false,
         summary: "Outages, deploys and restarts of a service, the newest first.",
         parameters: &["name", "last", "from", "to"],
         media_type: "application/json",
@@ -68,7 +72,7 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/api/events",
         method: "get",
-        is_protected: true,
+        may_strangers: false,
         summary: "Everything that happened in the fleet, the newest first.",
         parameters: &["kind", "last", "from", "to"],
         media_type: "application/json",
@@ -78,7 +82,7 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/api/incidents",
         method: "get",
-        is_protected: true,
+        may_strangers: false,
         summary: "Incidents that go on, and those of a time that are over.",
         parameters: &SPAN,
         media_type: "application/json",
@@ -88,7 +92,7 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/api/incidents/{id}/acknowledgement",
         method: "post",
-        is_protected: true,
+        may_strangers: false,
         summary: "Takes an incident up: there are no reminders of it any more.",
         parameters: &["id"],
         media_type: "application/json",
@@ -98,8 +102,8 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/services/{name}/breaker",
         method: "get",
-        is_protected: false,
-        summary: "Whether to call a service now, and when to look again.",
+        may_strangers: true,
+        summary: "Whether to call a service now, and when to look again. Of public ones strangers may ask.",
         parameters: &["name"],
         media_type: "application/json",
         schema: "Breaker",
@@ -108,8 +112,8 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/services/{name}/available",
         method: "get",
-        is_protected: false,
-        summary: "200 while a service may be called, 503 while it may not; for load balancers.",
+        may_strangers: true,
+        summary: "200 while a service may be called, 503 while it may not. Of public ones strangers may ask.",
         parameters: &["name"],
         media_type: "text/plain",
         schema: "Word",
@@ -118,7 +122,7 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/sd",
         method: "get",
-        is_protected: true,
+        may_strangers: false,
         summary: "The fleet as Prometheus discovers it (http_sd_configs).",
         parameters: &[],
         media_type: "application/json",
@@ -128,7 +132,7 @@ const OPERATIONS: [Operation; 11] = [
     Operation {
         path: "/metrics",
         method: "get",
-        is_protected: true,
+        may_strangers: false,
         summary: "Figures of all services, and of the monitor, for Prometheus.",
         parameters: &[],
         media_type: "text/plain",
@@ -167,8 +171,7 @@ fn described(operation: &Operation) -> Value {
     let schema = json!({"$ref": format!("#/components/schemas/{}", operation.schema)});
     let content = json!({operation.media_type: {"schema": schema}});
     responses.insert("200".to_owned(), json!({"description": "As asked for.", "content": content}));
-    let refusals: &[u16] = if operation.is_protected { &[401, 403, 429] } else { &[] };
-    for status in operation.others.iter().chain(refusals) {
+    for status in operation.others.iter().chain(&[401, 403, 429]) {
         let is_word = operation.media_type == "text/plain" && *status == 503;
         let content = if is_word {
             json!({"text/plain": {"schema": {"type": "string"}}})
@@ -186,9 +189,8 @@ fn described(operation: &Operation) -> Value {
         "parameters": operation.parameters.iter().map(|name| parameter(name)).collect::<Vec<Value>>(),
         "responses": responses,
     });
-    if operation.is_protected {
-        described["security"] = json!([{"bearer": []}]);
-    }
+    described["security"] =
+        if operation.may_strangers { json!([{}, {"bearer": []}]) } else { json!([{"bearer": []}]) };
     if operation.method == "post" {
         described["requestBody"] = json!({
             "required": true,

@@ -274,6 +274,7 @@ fn member(name: &str, outage: &Outage) -> Member {
             name: name.to_owned(),
             environment: Some("production".to_owned()),
             light: Letter::R,
+            now: None,
             began: outage.began,
             ended: None,
             cause: outage.cause.clone(),

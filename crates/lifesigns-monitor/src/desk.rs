@@ -152,7 +152,8 @@ impl Desk {
             }
             Change::OutageChanged => {
                 let Some(outage) = &service.outage else { return };
-                if let Some(id) = self.incidents.changed(&target.name, outage.worst, &service.why) {
+                if let Some(id) = self.incidents.changed(&target.name, now_of(service, outage), &service.why)
+                {
                     self.outage(target, service, outage, None, &id);
                     self.incident(&id);
                 }
@@ -393,10 +394,12 @@ fn to_json(value: &impl Serialize) -> String {
 
 fn affected(target: &Target, service: &Service, outage: &Outage) -> Affected {
     let deploy = service.deploy.clone().filter(|deploy| outage.began - deploy.at <= DEPLOY_MATTERS);
+    let now = now_of(service, outage);
     Affected {
         name: target.name.to_string(),
         environment: target.environment.clone().or_else(|| service.about.environment.clone()),
         light: outage.worst,
+        now: (now < outage.worst).then_some(now),
         began: outage.began,
         ended: None,
         cause: outage.cause.clone(),
@@ -404,6 +407,11 @@ fn affected(target: &Target, service: &Service, outage: &Outage) -> Affected {
         excerpt: outage.excerpt.clone(),
         deploy,
     }
+}
+
+/// How bad it is now, as far as that is known.
+fn now_of(service: &Service, outage: &Outage) -> Letter {
+    service.light.map_or(outage.worst, Letter::from)
 }
 
 /// What others may have in common with a service.

@@ -106,6 +106,8 @@ pub(crate) struct Inner {
     pub(crate) full_every: u32,
     /// The address of the monitor for people.
     pub(crate) link: Option<String>,
+    /// When nobody is told.
+    pub(crate) maintenance: Vec<Maintenance>,
     cascade: i64,
     pub(crate) last_sweep: AtomicI64,
     /// Woken when all services are to be asked at once.
@@ -174,7 +176,7 @@ impl Fleet {
         let channels = routes.iter().map(|route| route.name.clone()).zip(channels).collect();
         let cascade = i64::try_from(options.cascade.as_millis()).unwrap_or(i64::MAX);
         let mut incidents = Incidents::new(Setup { routes, depends_on, cascade, link: options.link.clone() });
-        incidents.maintenance = options.maintenance;
+        incidents.maintenance.clone_from(&options.maintenance);
         let mut desk =
             Desk::open(incidents, &store.recall(desk::INCIDENTS)?, &store.recall(desk::DELIVERIES)?);
         let kept: HashMap<Arc<str>, Arc<str>> =
@@ -218,6 +220,7 @@ impl Fleet {
             red_interval: options.red_interval,
             full_every: options.full_every.max(1),
             link: options.link,
+            maintenance: options.maintenance,
             cascade,
             last_sweep: AtomicI64::new(i64::MIN / 2),
             sweep: Notify::new(),

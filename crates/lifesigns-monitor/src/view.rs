@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use url::Url;
 
 use crate::alerts::incidents::Incident;
+use crate::alerts::rules::Maintenance;
 use crate::breaker::Breaker;
-use crate::fleet::{Fleet, State, Watched};
+use crate::fleet::{Fleet, Inner, State, Watched};
 use crate::recent::Minute;
 use crate::service::{About, Deploy, Letter, Name, Outage, Sample, Service, Traffic};
 use crate::target::Target;
@@ -31,6 +32,8 @@ pub struct ServiceView {
     pub why: String,
     /// What it is not green for.
     pub outage: Option<Outage>,
+    /// The maintenance that it is under, if it is.
+    pub maintenance: Option<Maintenance>,
     /// Whether its readings change all the time.
     pub is_flapping: bool,
     /// Status code of the last answer; 0 without one.
@@ -130,7 +133,7 @@ fn hold(wait: Duration) -> i64 {
 }
 
 impl Watched {
-    fn view(&self, now: i64, red_interval: Duration, with_memory: bool) -> ServiceView {
+    fn view(&self, now: i64, inner: &Inner, with_memory: bool) -> ServiceView {
         let state = self.lock();
         let State { service, recent, next, .. } = &*state;
         let light = self.light(&state, now);
@@ -156,6 +159,7 @@ impl Watched {
             breaker: Breaker::of(light, service.is_recovering(), &why, service.since, next_try),
             why,
             outage: service.outage.clone(),
+            maintenance: inner.maintenance.iter().find(|one| one.covers(&self.target.name, now)).cloned(),
             is_flapping: service.is_flapping,
             code: service.code,
             latency_us: service.latency_us,
@@ -173,7 +177,7 @@ impl Watched {
             depends_on: self.target.depends_on.clone(),
             is_public: self.target.is_public,
             interval: self.target.interval,
-            hold: hold(self.target.interval.max(red_interval)),
+            hold: hold(self.target.interval.max(inner.red_interval)),
         }
     }
 }
@@ -186,14 +190,14 @@ impl Fleet {
 
     /// The same, one by one.
     pub(crate) fn views(&self) -> impl Iterator<Item = ServiceView> {
-        let (now, red_interval) = (self.now(), self.inner.red_interval);
-        self.inner.watched.iter().map(move |watched| watched.view(now, red_interval, false))
+        let now = self.now();
+        self.inner.watched.iter().map(move |watched| watched.view(now, &self.inner, false))
     }
 
     /// The service of that name.
     pub fn service(&self, name: &str) -> Option<ServiceView> {
         let now = self.now();
-        self.find(name).map(|watched| watched.view(now, self.inner.red_interval, true))
+        self.find(name).map(|watched| watched.view(now, &self.inner, true))
     }
 
     /// Whether there is a service of that name, of which strangers may know.

@@ -185,9 +185,10 @@ impl Incidents {
             match incident.members.iter_mut().find(|one| one.affected.name == member.affected.name) {
                 // It was out before, and is again.
                 Some(known) => {
-                    let light = known.affected.light.max(member.affected.light);
+                    let (before, now) = (known.affected.light, member.affected.current());
                     *known = member;
-                    known.affected.light = light;
+                    known.affected.light = before.max(known.affected.light);
+                    known.affected.turn(now);
                 }
                 None => incident.members.push(member),
             }
@@ -207,10 +208,10 @@ impl Incidents {
         id
     }
 
-    /// An outage is otherwise than before. Gives the incident.
-    pub fn changed(&mut self, name: &str, light: Letter, cause: &str) -> Option<String> {
+    /// An outage is otherwise than before, better or worse. Gives the incident.
+    pub fn changed(&mut self, name: &str, now: Letter, cause: &str) -> Option<String> {
         let (id, affected) = self.current(name)?;
-        affected.light = affected.light.max(light);
+        affected.turn(now);
         cause.clone_into(&mut affected.cause);
         Some(id)
     }
@@ -218,7 +219,7 @@ impl Incidents {
     /// A service is green again. Gives the incident.
     pub fn ended(&mut self, now: i64, name: &str) -> Option<String> {
         let (id, affected) = self.current(name)?;
-        affected.ended = Some(now);
+        (affected.ended, affected.now) = (Some(now), None);
         Some(id)
     }
 
@@ -328,9 +329,13 @@ impl Incidents {
             let updated =
                 more.map(|ripe| (MessageKind::Updated, quiet(ripe.max(told.last + route.group_interval))));
             let remind = route.remind.filter(|_| incident.acknowledged.is_none());
-            let reminded = remind.map(|first| {
+            let reminded = remind.and_then(|first| {
                 let wait = first.saturating_mul(1 << told.reminders.min(20)).min(RAREST_REMINDER.max(first));
-                (MessageKind::Reminder, quiet(told.last + wait))
+                let due = (told.last + wait).max(now);
+                // Somebody who works on it needs no reminder.
+                let out = concerned().filter(|member| member.affected.ended.is_none());
+                let free = out.map(|member| self.maintained_until(&member.affected.name, due)).min()?;
+                Some((MessageKind::Reminder, quiet(free.unwrap_or(told.last + wait))))
             });
             return updated.into_iter().chain(reminded).min_by_key(|(_, at)| *at);
         }
@@ -349,20 +354,32 @@ impl Incidents {
             return None;
         }
         let ripe = member.joined.max(affected.began + route.after);
-        let covered = self.maintenance.iter().filter(|one| one.covers(&affected.name, ripe.max(now)));
-        Some(covered.map(|one| one.to).max().map_or(ripe, |end| ripe.max(end)))
+        Some(self.maintained_until(&affected.name, ripe.max(now)).map_or(ripe, |end| ripe.max(end)))
+    }
+
+    /// Until when a service is under maintenance, if it is then.
+    fn maintained_until(&self, name: &str, at: i64) -> Option<i64> {
+        self.maintenance.iter().filter(|one| one.covers(name, at)).map(|one| one.to).max()
     }
 
     fn message(&self, incident: &Incident, route: &Route, kind: MessageKind, now: i64) -> Message {
         let told = incident.told.get(&route.name);
         let names = |affected: &Affected| told.is_some_and(|told| told.names.contains(&affected.name));
         // Whoever was well again before anybody was told is not told of; whoever was told of always is.
+        let is_worked_on = |affected: &Affected| {
+            kind == MessageKind::Reminder
+                && affected.ended.is_none()
+                && self.maintained_until(&affected.name, now).is_some()
+        };
         let is_meant = |affected: &&Affected| {
             route.is_for(affected)
+                && !is_worked_on(affected)
                 && (names(affected) || (kind != MessageKind::Resolved && affected.ended.is_none()))
         };
         let services: Vec<Affected> =
             incident.members.iter().map(|member| &member.affected).filter(is_meant).cloned().collect();
+        let light = services.iter().map(|affected| affected.light).max().unwrap_or(Letter::G);
+        let current = services.iter().map(Affected::current).max().unwrap_or(Letter::G);
         let count = told.map_or(0, |told| told.messages);
         let id = format!("{}/{}/{count}-{now}", incident.id, route.name);
         Message {
@@ -370,7 +387,8 @@ impl Incidents {
             id,
             incident: incident.id.clone(),
             kind,
-            light: services.iter().map(|affected| affected.light).max().unwrap_or(Letter::G),
+            light,
+            now: (kind != MessageKind::Resolved && current < light).then_some(current),
             began: services.iter().map(|affected| affected.began).min().unwrap_or(incident.began),
             at: match kind {
                 MessageKind::Resolved => services.iter().filter_map(|one| one.ended).max().unwrap_or(now),

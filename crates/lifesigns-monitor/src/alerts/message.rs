@@ -23,8 +23,11 @@ pub struct Message {
     pub incident: String,
     /// What has happened.
     pub kind: MessageKind,
-    /// The worst light among those affected; for [`MessageKind::Resolved`] the worst that it was.
+    /// How bad it has got: the worst light among those affected.
     pub light: Letter,
+    /// How bad it is now, where that is better and it goes on.
+    #[serde(default)]
+    pub now: Option<Letter>,
     /// When the incident began, in milliseconds since 1970.
     pub began: i64,
     /// When this is said, in milliseconds since 1970.
@@ -62,6 +65,9 @@ pub struct Affected {
     pub environment: Option<String>,
     /// How bad it got.
     pub light: Letter,
+    /// How bad it is now, where that is better.
+    #[serde(default)]
+    pub now: Option<Letter>,
     /// When it stopped being green, in milliseconds since 1970.
     pub began: i64,
     /// When it was green again, in milliseconds since 1970; `None` while it is not.
@@ -90,6 +96,19 @@ impl Message {
     /// How long the incident has lasted, or did last, in milliseconds.
     pub fn lasted(&self) -> i64 {
         (self.at - self.began).max(0)
+    }
+}
+
+impl Affected {
+    /// How it is now: green once it has ended.
+    pub fn current(&self) -> Letter {
+        if self.ended.is_some() { Letter::G } else { self.now.unwrap_or(self.light) }
+    }
+
+    /// It is so now. How bad it got stays.
+    pub(super) fn turn(&mut self, now: Letter) {
+        self.light = self.light.max(now);
+        self.now = (now < self.light).then_some(now);
     }
 }
 

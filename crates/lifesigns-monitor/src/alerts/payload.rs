@@ -26,8 +26,10 @@ pub(crate) struct Payload {
     incident: String,
     route: String,
     kind: MessageKind,
-    /// `green`, `amber`, `red`: the worst that it is, or was.
+    /// `green`, `amber`, `red`: how bad it has got.
     light: &'static str,
+    /// The same: how it is now.
+    now: &'static str,
     title: String,
     text: String,
     began: String,
@@ -46,6 +48,7 @@ pub(crate) struct Service {
     name: String,
     environment: Option<String>,
     light: &'static str,
+    now: &'static str,
     began: String,
     ended: Option<String>,
     cause: String,
@@ -73,6 +76,10 @@ impl Payload {
             route: visible(&delivery.route, LONGEST_NAME),
             kind: message.kind,
             light: light(message.light),
+            now: match message.kind {
+                MessageKind::Resolved => light(Letter::G),
+                _ => light(message.now.unwrap_or(message.light)),
+            },
             title: text::title(message),
             text: text::body(message),
             began: time(message.began),
@@ -118,6 +125,11 @@ impl Payload {
         self.light
     }
 
+    /// How it is now.
+    pub(crate) const fn now(&self) -> &'static str {
+        self.now
+    }
+
     pub(crate) fn began(&self) -> &str {
         &self.began
     }
@@ -155,6 +167,7 @@ impl Service {
             name: line(&one.name),
             environment: one.environment.as_ref().map(line),
             light: light(one.light),
+            now: light(one.current()),
             began: time(one.began),
             ended: one.ended.map(time),
             cause: visible(&one.cause, LONGEST_CAUSE),

@@ -106,7 +106,9 @@ fn steps(events: &[Event]) -> Vec<Step> {
             detail;
         let (name, began, ended) = (name.to_string(), event.began, None);
         steps.extend(event.ended.map(|at| Step::Ends(at, name.clone())));
-        let affected = Affected { name, environment, light, began, ended, cause, failing, excerpt, deploy };
+        let now = None;
+        let affected =
+            Affected { name, environment, light, now, began, ended, cause, failing, excerpt, deploy };
         steps.push(Step::Begins(affected, traits));
     }
     steps.sort_by_key(|step| (step.at(), matches!(step, Step::Begins(..))));

@@ -29,12 +29,12 @@ const WIDTH: usize = 100;
 
 /// What has happened, in one line.
 pub fn title(message: &Message) -> String {
-    let light = light(message.light);
-    let names = headline(message);
+    let (light, names) = (state(message.light, message.now), headline(message));
+    let comma = if message.now.is_some() { "," } else { "" };
     match message.kind {
         MessageKind::Opened => format!("{light}: {names}"),
         MessageKind::Updated => format!("{light}, and more of them: {names}"),
-        MessageKind::Reminder => format!("Still {light} after {}: {names}", span(message.lasted())),
+        MessageKind::Reminder => format!("Still {light}{comma} after {}: {names}", span(message.lasted())),
         MessageKind::Resolved => format!("Over after {}: {names}", span(message.lasted())),
     }
 }
@@ -50,7 +50,12 @@ pub fn body(message: &Message) -> String {
             &format!("All is well again since {at}. It was {light} from {began} on, for {lasted}."),
         );
     } else {
-        add(&mut text, &format!("{light} since {began}, for {lasted} by now ({at})."));
+        let since = if message.now.is_some() {
+            format!("{}. Not green", state(message.light, message.now))
+        } else {
+            light.to_owned()
+        };
+        add(&mut text, &format!("{since} since {began}, for {lasted} by now ({at})."));
     }
     if let Some(first) = message.services.first() {
         first_one(&mut text, first, message.services.len());
@@ -109,8 +114,12 @@ fn all(text: &mut String, services: &[Affected]) {
         let until = one.ended.map_or_else(String::new, |ended| format!(" to {}", time(ended)));
         let colon = if one.cause.is_empty() { "" } else { ": " };
         let cause = visible(&one.cause, LONGEST_CAUSE);
-        let line =
-            format!("- {}, {} from {}{until}{colon}{cause}", named(one), light(one.light), time(one.began));
+        let line = format!(
+            "- {}, {} from {}{until}{colon}{cause}",
+            named(one),
+            state(one.light, one.now),
+            time(one.began)
+        );
         add(text, &line);
     }
 }
@@ -170,6 +179,14 @@ fn deployed(deploy: &Deploy, began: i64) -> String {
 fn add(text: &mut String, line: &str) {
     text.push_str(line);
     text.push('\n');
+}
+
+/// How it is, and how bad it got where that was worse.
+fn state(worst: Letter, now: Option<Letter>) -> String {
+    match now {
+        Some(now) => format!("{}, at worst {}", light(now), light(worst)),
+        None => light(worst).to_owned(),
+    }
 }
 
 /// The word for a light.

@@ -120,12 +120,15 @@ pub(super) fn page(whole: &Whole, now: i64) -> String {
 fn members(page: &mut String, whole: &Whole, now: i64) {
     page.push_str("<section aria-labelledby=\"members\"><h2 id=\"members\">Services, in the order in which they were affected</h2><ol class=\"members\">");
     for member in whole.members.iter().take(MOST_MEMBERS) {
-        let Affected { name, light, began, ended, cause, failing, excerpt } = member;
+        let Affected { name, light, now: current, began, ended, cause, failing, excerpt } = member;
         let _ = write!(page, "<li>{} {} {} ", Lamp(Some(*light)), link(name), Moment(*began));
         let _ = match ended {
             Some(ended) => write!(page, "<i>for {}</i>", Length(ended - began)),
             None => write!(page, "<i>goes on, {}</i>", Length(now - began)),
         };
+        if let Some(current) = current {
+            let _ = write!(page, " now {}", Lamp(Some(*current)));
+        }
         let _ = write!(page, "<p>{}", Clipped(cause, 240));
         if let Some(failing) = failing {
             let _ = write!(page, " First failing: <bdi>{}</bdi>.", Clipped(failing, 80));

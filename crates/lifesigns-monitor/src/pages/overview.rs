@@ -10,7 +10,7 @@ use lifesigns_model::light::Light;
 
 use self::tile::tile;
 pub(super) use self::tile::{strip, url};
-use super::markup::{Ago, Clipped, Count, Lamp, Markup, class, word, worst};
+use super::markup::{Ago, Clipped, Count, Lamp, Markup, Moment, class, word, worst};
 use super::query::{Query, query};
 use crate::alerts::incidents::Incident;
 use crate::service::Deploy;
@@ -360,6 +360,12 @@ fn card(page: &mut String, view: &ServiceView, now: i64) {
     };
     if let Some(failing) = view.outage.as_ref().and_then(|outage| outage.failing.as_deref()) {
         fact("First failing", &Clipped(failing, 80));
+    }
+    if let Some(maintenance) = &view.maintenance {
+        let reason = Clipped(&maintenance.reason, 120);
+        let until = Moment(maintenance.to);
+        let separator = if maintenance.reason.is_empty() { "" } else { ", " };
+        fact("Maintenance", &format_args!("{reason}{separator}until {until}"));
     }
     if let Some(deploy) = &view.deploy {
         fact("Last deploy", &format_args!("{}, {}", Change(deploy), Ago { at: deploy.at, now }));

@@ -264,7 +264,10 @@ pub(super) struct Whole {
 #[derive(Clone, Debug)]
 pub(super) struct Affected {
     pub(super) name: String,
+    /// How bad it got.
     pub(super) light: Light,
+    /// How it is now, where that is better and it goes on.
+    pub(super) now: Option<Light>,
     pub(super) began: i64,
     pub(super) ended: Option<i64>,
     pub(super) cause: String,
@@ -319,6 +322,7 @@ impl Whole {
                 None => members.push(Affected {
                     name: name.to_owned(),
                     light: outage.light(),
+                    now: None,
                     began: outage.began,
                     ended: outage.ended,
                     cause: outage.text("cause").to_owned(),
@@ -353,6 +357,7 @@ impl From<&Incident> for Whole {
             Affected {
                 name: affected.name.clone(),
                 light: affected.light.into(),
+                now: affected.now.filter(|_| affected.ended.is_none()).map(Light::from),
                 began: affected.began,
                 ended: affected.ended,
                 cause: affected.cause.clone(),

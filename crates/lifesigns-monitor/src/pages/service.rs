@@ -96,6 +96,17 @@ fn notes(page: &mut String, view: &ServiceView, now: i64) {
             note(view.light, &text);
         }
     }
+    if let Some(maintenance) = &view.maintenance {
+        let reason = if maintenance.reason.is_empty() { "no reason was given" } else { &*maintenance.reason };
+        note(
+            None,
+            &format_args!(
+                "<strong>Under maintenance:</strong> {}; nobody is told until {}.",
+                Clipped(reason, 240),
+                Moment(maintenance.to)
+            ),
+        );
+    }
     if view.is_flapping {
         note(Some(Light::Amber), &"<strong>Flapping:</strong> its readings change all the time.");
     }

@@ -48,6 +48,7 @@ pub(super) fn view(name: &str, light: Option<Light>) -> ServiceView {
         since: NOW - 3_600_000,
         why: String::new(),
         outage: None,
+        maintenance: None,
         is_flapping: false,
         code: 200,
         latency_us: Some(12_345),

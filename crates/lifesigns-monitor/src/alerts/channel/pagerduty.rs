@@ -107,7 +107,7 @@ impl PagerDuty {
             "payload": {
                 "summary": summary,
                 "source": first.map_or("Lifesigns", |first| first.name()),
-                "severity": if payload.light() == "red" { "critical" } else { "warning" },
+                "severity": if payload.now() == "red" { "critical" } else { "warning" },
                 "timestamp": payload.began(),
                 "component": first.and_then(|first| first.failing()),
                 "group": first.and_then(|first| first.environment()),

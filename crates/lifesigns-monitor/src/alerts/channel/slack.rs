@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::answer::Address;
 use super::webhook::{KEY, deadline, visible_value};
 use super::{DEADLINE, Undelivered};
-use crate::alerts::message::MessageKind;
 use crate::alerts::outbox::Delivery;
 use crate::alerts::payload::Payload;
 use lifesigns::Secret;
@@ -62,7 +61,7 @@ impl Slack {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(KEY, visible_value(payload.id()));
-        self.address.post(headers, written(&payload, delivery.message.kind).to_string()).await
+        self.address.post(headers, written(&payload).to_string()).await
     }
 
     pub(super) const fn deadline(&self) -> Duration {
@@ -74,10 +73,10 @@ impl Slack {
     }
 }
 
-fn written(payload: &Payload, kind: MessageKind) -> Value {
-    let color = match (kind, payload.light()) {
-        (MessageKind::Resolved, _) => "#2e9e5b",
-        (_, "amber") => "#e0a100",
+fn written(payload: &Payload) -> Value {
+    let color = match payload.now() {
+        "green" => "#2e9e5b",
+        "amber" => "#e0a100",
         _ => "#d1242f",
     };
     let title = harmless(payload.title());

@@ -12,6 +12,7 @@ fn affected(name: &str, light: Letter, began: i64) -> Affected {
         name: name.to_owned(),
         environment: Some("production".to_owned()),
         light,
+        now: None,
         began,
         ended: None,
         cause: "does not answer".to_owned(),
@@ -192,6 +193,69 @@ fn maintenance_holds_back_what_is_over_by_its_end() {
     played.well("a1");
     played.until(90 * MINUTE);
     assert_eq!(played.story(), [(60 * MINUTE, MessageKind::Opened, vec!["a2"])]);
+}
+
+#[test]
+fn who_is_worked_on_was_reminded_of() {
+    let hour = 60 * MINUTE;
+    let mut played = Played::with_routes(vec![Route { remind: Some(hour), ..Route::new("ops") }]);
+    played.out("a");
+    played.out("b");
+    played.until(10 * MINUTE);
+    let window = |services: &[&str], from: i64, to: i64| Maintenance {
+        services: services.iter().map(|name| Pattern::new(name)).collect(),
+        from: from * hour,
+        to: to * hour,
+        reason: "move".to_owned(),
+    };
+    played.incidents.maintenance = vec![window(&["a"], 0, 2), window(&["*"], 2, 5), window(&["b"], 4, 6)];
+    played.until(8 * hour);
+    played.incidents.maintenance.push(window(&[], 8, 10));
+    played.well("a");
+    played.well("b");
+    played.until(9 * hour);
+    let told: Vec<(i64, MessageKind, Vec<&str>)> =
+        played.story().into_iter().map(|(at, kind, names)| (at / hour, kind, names)).collect();
+    let expected = [
+        (0, Opened, vec!["a", "b"]),
+        (1, Reminder, vec!["b"]),
+        (5, Reminder, vec!["a"]),
+        (8, Resolved, vec!["a", "b"]),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_reminder_said_the_worst_there_was() {
+    let mut played = Played::with_routes(vec![Route { remind: Some(60 * MINUTE), ..Route::new("ops") }]);
+    played.out("a");
+    played.out("b");
+    played.until(10 * MINUTE);
+    played.incidents.changed("a", Letter::A, "is slow");
+    played.until(70 * MINUTE);
+    played.well("b");
+    played.until(200 * MINUTE);
+    played.incidents.changed("a", Letter::R, "is down");
+    played.until(500 * MINUTE);
+    played.well("a");
+    played.until(600 * MINUTE);
+    let lights: Vec<(MessageKind, Letter, Option<Letter>)> =
+        played.told.iter().map(|(_, _, message)| (message.kind, message.light, message.now)).collect();
+    let expected = [
+        (Opened, Letter::R, None),
+        (Reminder, Letter::R, None),
+        (Reminder, Letter::R, Some(Letter::A)),
+        (Reminder, Letter::R, None),
+        (Resolved, Letter::R, None),
+    ];
+    assert_eq!(lights, expected);
+    let now = |index: usize| -> Vec<Letter> {
+        played.told[index].2.services.iter().map(Affected::current).collect()
+    };
+    assert_eq!(
+        [now(1), now(2), now(3)],
+        [[Letter::A, Letter::R], [Letter::A, Letter::G], [Letter::R, Letter::G]]
+    );
 }
 
 #[test]

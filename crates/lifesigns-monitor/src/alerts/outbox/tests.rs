@@ -11,6 +11,7 @@ fn message(id: &str, incident: &str, kind: MessageKind) -> Message {
         incident: incident.to_owned(),
         kind,
         light: Letter::R,
+        now: None,
         began: 0,
         at: 0,
         services: Vec::new(),

@@ -10,6 +10,7 @@ fn affected(name: &str) -> Affected {
         name: name.to_owned(),
         environment: None,
         light: Letter::R,
+        now: None,
         began: BEGAN,
         ended: None,
         cause: "connection refused".to_owned(),
@@ -26,6 +27,7 @@ fn message(kind: MessageKind, services: Vec<Affected>) -> Message {
         incident: "1".to_owned(),
         kind,
         light: Letter::R,
+        now: None,
         began: BEGAN,
         at: BEGAN + 245_000,
         services,
@@ -97,6 +99,26 @@ web, app
 https://monitor.example/incidents/1
 ";
     assert_eq!(body(&opened), expected);
+}
+
+#[test]
+fn what_is_better_than_it_was_says_both() {
+    let better = Affected { now: Some(Letter::A), ..affected("orders") };
+    let reminder =
+        |kind| Message { now: Some(Letter::A), ..message(kind, vec![better.clone(), affected("cart")]) };
+    let check = |kind, expected: &str| assert_eq!(title(&reminder(kind)), expected);
+    check(MessageKind::Opened, "AMBER, at worst RED: orders and 1 more");
+    check(MessageKind::Updated, "AMBER, at worst RED, and more of them: orders and 1 more");
+    check(MessageKind::Reminder, "Still AMBER, at worst RED, after 4 min: orders and 1 more");
+    let text = body(&reminder(MessageKind::Reminder));
+    let expected = [
+        "AMBER, at worst RED. Not green since 2026-03-16 18:00:00 UTC, for 4 min by now (2026-03-16 18:04:05 UTC).",
+        "- orders, AMBER, at worst RED from 2026-03-16 18:00:00 UTC: connection refused",
+        "- cart, RED from 2026-03-16 18:00:00 UTC: connection refused",
+    ];
+    for line in expected {
+        assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+    }
 }
 
 #[test]

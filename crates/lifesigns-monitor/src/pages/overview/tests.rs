@@ -44,6 +44,7 @@ fn cascade(names: &[&str]) -> Incident {
             name: (*name).to_owned(),
             environment: None,
             light: Letter::R,
+            now: None,
             began: NOW - 300_000,
             ended: None,
             cause: "connection refused".to_owned(),
@@ -75,6 +76,24 @@ fn what_is_not_green_comes_first_and_then_the_fleet() {
         body(&shown, &Wanted::default()).replace("<section", "\n<section").replace("<li", "\n<li")
     );
     insta::assert_snapshot!("search", search(&shown, &Wanted::default()));
+}
+
+#[test]
+fn a_leak_and_a_maintenance_are_marked_in_words() {
+    let maintenance = crate::alerts::rules::Maintenance {
+        services: Vec::new(),
+        from: NOW - 1,
+        to: NOW + 3_600_000,
+        reason: format!("the disks are changed {HOSTILE}"),
+    };
+    let leaks = crate::Leak { mb_per_hour: 12.0, time_to_limit: None };
+    let leaking = ServiceView { leak: Some(leaks), ..view("leaking", Some(Light::Green)) };
+    let moved = ServiceView { maintenance: Some(maintenance), ..red("moved") };
+    let page = made(vec![leaking, moved, view("well", Some(Light::Green))], &Wanted::default(), &[]);
+    assert_eq!(page.matches("<em>leak suspected</em> · 1.2.3").count(), 1, "{page}");
+    assert_eq!(page.matches("<em>maintenance</em> · 1.2.3").count(), 1, "{page}");
+    assert!(page.contains("<dt>Maintenance</dt><dd>the disks are changed"), "{page}");
+    assert_inert(&page);
 }
 
 #[test]

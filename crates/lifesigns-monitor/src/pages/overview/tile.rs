@@ -27,8 +27,13 @@ pub(super) fn tile(page: &mut String, view: &ServiceView) {
     strip(page, "", &view.minutes);
     page.push_str("<p>");
     let mut separator = "";
+    let marks = [(view.leak.is_some(), "leak suspected"), (view.maintenance.is_some(), "maintenance")];
+    for (_, mark) in marks.into_iter().filter(|(is_so, _)| *is_so) {
+        let _ = write!(page, "{separator}<em>{mark}</em>");
+        separator = " · ";
+    }
     if let Some(version) = &view.about.version {
-        let _ = write!(page, "{}", Clipped(version, 18));
+        let _ = write!(page, "{separator}{}", Clipped(version, 18));
         separator = " · ";
     }
     if let Some(latency) = view.latency_us {

@@ -245,13 +245,14 @@ async fn public_page(State(shared): State<Shared>) -> Response {
     shared.once(Source::History, "public".to_owned(), make).await
 }
 
-/// The page that asks for a token, and what is to be said before.
+/// The page that asks for a token, and what is to be said before. Password managers want a user, too.
 pub(crate) fn login(settings: &Settings, status: StatusCode, says: Option<&str>) -> Response {
     let says = says.map(|says| format!("<p class=\"note r\" role=\"alert\">{}</p>", Markup(says)));
     let body = format!(
         "<section class=\"login\"><h1>Log in</h1>{}<p>A token with the scope <code>fleet:read</code> opens this \
          monitor. <code>lifesigns token new --scope fleet:read</code> makes one.</p>\
-         <form method=\"post\" action=\"/login\"><label>Token <input name=\"token\" type=\"password\" required \
+         <form method=\"post\" action=\"/login\"><input name=\"user\" autocomplete=\"username\" value=\"token\" hidden>\
+         <label>Token <input name=\"token\" type=\"password\" required \
          autocomplete=\"current-password\"></label><button>Log in</button></form></section>",
         says.unwrap_or_default()
     );

@@ -137,10 +137,9 @@ impl Door {
             Ok(None) => None,
             Err(why) => Some(why),
         };
-        let everything = Reader { sees_all: true, may_write: false };
         let shows_token = caller.headers.contains_key(AUTHORIZATION);
         if !shows_token && let Some(found) = self.of_session(caller).await {
-            return found.map(|()| everything);
+            return found;
         }
         let found = lifesigns.authorize(caller.headers, caller.peer, scope).await;
         found.map_err(|mut refusal| {
@@ -149,18 +148,22 @@ impl Door {
             }
             refusal
         })?;
-        // The same token, which has just been found good.
-        let may_write = lifesigns.authorize(caller.headers, caller.peer, Scope::HealthWrite).await.is_ok();
-        Ok(Reader { may_write, ..everything })
+        Ok(self.with_token(caller.headers, caller.peer).await)
+    }
+
+    /// What a token opens that has just been found good.
+    async fn with_token(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Reader {
+        let may_write = self.0.lifesigns.authorize(headers, peer, Scope::HealthWrite).await.is_ok();
+        Reader { sees_all: true, may_write }
     }
 
     /// Whether the session that is told, if there is one, is still good: its token is.
-    async fn of_session(&self, caller: Caller<'_>) -> Option<Result<(), NotLetIn>> {
+    async fn of_session(&self, caller: Caller<'_>) -> Option<Result<Reader, NotLetIn>> {
         let Inner { lifesigns, sessions, .. } = &*self.0;
         let (id, authorization) = sessions.find(caller.headers, Instant::now())?;
         let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization)]);
         match lifesigns.authorize(&headers, caller.peer, Scope::FleetRead).await {
-            Ok(_) => Some(Ok(())),
+            Ok(_) => Some(Ok(self.with_token(&headers, caller.peer).await)),
             // Its issuer cannot be asked at the moment.
             Err(refusal) if refusal.status == StatusCode::SERVICE_UNAVAILABLE => Some(Err(refusal)),
             Err(_) => {

@@ -21,13 +21,13 @@ mod warning;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
 use lifesigns_model::light::Light;
 use lifesigns_model::store::StoreError;
 use tokio::sync::Semaphore;
@@ -72,6 +72,14 @@ pub fn router(fleet: Fleet, settings: Settings) -> Router {
         .route("/incidents", get(incidents))
         .route("/incidents/{id}", get(incident))
         .route("/events", get(events))
+        .layer(map_response(async |answer| harden(answer)))
+        .with_state(Shared::new(fleet, settings))
+}
+
+/// What the forms of those pages are sent to: `/incidents/{id}/acknowledgement`. Who may send them is decided before.
+pub(crate) fn writers(fleet: Fleet, settings: Settings) -> Router {
+    Router::new()
+        .route("/incidents/{id}/acknowledgement", post(incidents::acknowledge))
         .layer(map_response(async |answer| harden(answer)))
         .with_state(Shared::new(fleet, settings))
 }
@@ -196,11 +204,12 @@ async fn service(
     }
 }
 
-async fn incidents(State(shared): State<Shared>) -> Response {
-    let made = shared.read(|shared| {
+async fn incidents(State(shared): State<Shared>, reader: Option<Extension<Reader>>) -> Response {
+    let may_write = reader.is_some_and(|reader| reader.may_write);
+    let made = shared.read(move |shared| {
         let now = shared.fleet.now();
         let past = past::incidents(shared.fleet.store(), now)?;
-        Ok(incidents::list(&shared.fleet.incidents(), &past, now))
+        Ok(incidents::list(&shared.fleet.incidents(), &past, may_write, now))
     });
     match made.await {
         Ok(body) => {
@@ -213,11 +222,17 @@ async fn incidents(State(shared): State<Shared>) -> Response {
     }
 }
 
-async fn incident(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
+async fn incident(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    reader: Option<Extension<Reader>>,
+) -> Response {
+    let may_write = reader.is_some_and(|reader| reader.may_write);
     let made = shared.read(move |shared| {
         let now = shared.fleet.now();
         let found = past::Whole::find(shared.fleet.store(), &shared.fleet.incidents(), &id)?;
-        Ok(found.map(|whole| (whole.light(), incidents::page(&whole, now))))
+        let id_to_write = may_write.then_some(&*id);
+        Ok(found.map(|whole| (whole.light(), incidents::page(&whole, id_to_write, now))))
     });
     match made.await {
         Ok(Some((light, body))) => Page::new(&shared.settings, "Incident", Some(light), Place::Elsewhere)

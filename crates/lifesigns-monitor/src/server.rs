@@ -69,7 +69,9 @@ impl Fleet {
             .layer(from_fn_with_state(door.clone(), access::operators_only));
         let figures =
             resources::figures(self).layer(from_fn_with_state(door.clone(), access::readers_of_figures));
-        let writers = resources::writers(self).layer(from_fn_with_state(door.clone(), access::writers_only));
+        let writers = resources::writers(self)
+            .merge(pages::writers(self.clone(), settings.clone()))
+            .layer(from_fn_with_state(door.clone(), access::writers_only));
         let everybody = resources::everybody(self, are_decisions_open)
             .merge(pages::public_router(self.clone(), settings))
             .layer(from_fn_with_state(door.clone(), access::everybody));

@@ -2,12 +2,18 @@
 
 use std::fmt::Write;
 
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
 use lifesigns_model::light::Light;
+use url::form_urlencoded;
 
 use super::markup::{Ago, Clipped, Count, Lamp, Length, Markup, Moment};
 use super::overview::{link, url};
 use super::past::{Affected, Happened, MOST_INCIDENTS, Whole};
 use super::service::Lasted;
+use super::{Page, Place, Shared, not_found};
 use crate::alerts::incidents::Incident;
 
 /// Names that are told of one incident in the list of all.
@@ -15,8 +21,45 @@ const MOST_NAMES: usize = 5;
 /// Services that the page of an incident tells of, the first ones.
 const MOST_MEMBERS: usize = 500;
 
+/// The longest name of somebody who takes an incident up, in characters.
+const LONGEST_NAME: usize = 100;
+
+/// Takes an incident up, as its form asks: `by=kim`.
+pub(super) async fn acknowledge(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    let by = form_urlencoded::parse(&body).find(|(name, _)| name == "by");
+    let by: String = by.iter().flat_map(|(_, by)| by.trim().chars().take(LONGEST_NAME)).collect();
+    if by.is_empty() {
+        let page = Page::new(&shared.settings, "No name", None, Place::Elsewhere);
+        let body = format!(
+            "<h1>No name</h1><p>Say who takes it up, so that others know whom to ask.</p>\
+             <p><a href=\"/incidents/{}\">Back to the incident</a></p>",
+            url(&id)
+        );
+        return page.answer(StatusCode::BAD_REQUEST, &body);
+    }
+    if !shared.fleet.acknowledge(&id, &by) {
+        return not_found(&shared.settings, "There is no such incident, or it is over.");
+    }
+    Redirect::to(&format!("/incidents/{}", url(&id))).into_response()
+}
+
+/// The form in which somebody takes an incident up.
+fn form(id: &str, name: &str) -> String {
+    format!(
+        "<form class=\"take\" method=\"post\" action=\"/incidents/{0}/acknowledgement\"><label>Your name \
+         <input id=\"by-{0}\" name=\"by\" required maxlength=\"{LONGEST_NAME}\" autocomplete=\"name\"></label> \
+         <button aria-label=\"Take it up: {1}\">Take it up</button></form>",
+        url(id),
+        Markup(name)
+    )
+}
+
 /// The page of all: those that go on, and those of the last 90 days.
-pub(super) fn list(open: &[Incident], past: &[Happened], now: i64) -> String {
+pub(super) fn list(open: &[Incident], past: &[Happened], may_write: bool, now: i64) -> String {
     let mut page =
         String::from("<h1>Incidents</h1><section aria-labelledby=\"open\"><h2 id=\"open\">Going on</h2>");
     if open.is_empty() {
@@ -28,7 +71,16 @@ pub(super) fn list(open: &[Incident], past: &[Happened], now: i64) -> String {
             let cause = incident.members.first().map_or("", |member| &member.affected.cause);
             let passed = format!("<i>for {}</i>", Length(now - incident.began));
             let light = incident.worst().into();
-            entry(&mut page, &incident.id, light, incident.began, &passed, &names.collect::<Vec<_>>(), cause);
+            let names: Vec<&str> = names.collect();
+            entry(&mut page, &incident.id, light, incident.began, &passed, &names, cause);
+            match &incident.acknowledged {
+                Some(taken) => {
+                    let _ = write!(page, "<p>{} looks after it.</p>", Clipped(&taken.by, 60));
+                }
+                None if may_write => page.push_str(&form(&incident.id, names.first().unwrap_or(&"nobody"))),
+                None => {}
+            }
+            page.push_str("</li>");
         }
         page.push_str("</ol>");
     }
@@ -42,6 +94,7 @@ pub(super) fn list(open: &[Incident], past: &[Happened], now: i64) -> String {
         for event in over {
             let (names, passed) = (event.texts("services"), Lasted(event, now).to_string());
             entry(&mut page, &event.key, event.light(), event.began, &passed, &names, event.text("cause"));
+            page.push_str("</li>");
         }
         page.push_str("</ol>");
     }
@@ -65,13 +118,13 @@ fn entry(page: &mut String, id: &str, light: Light, began: i64, passed: &str, na
     if names.len() > MOST_NAMES {
         let _ = write!(page, " and {} more", names.len() - MOST_NAMES);
     }
-    let _ = write!(page, "</a> {}</div></li>", Clipped(cause, 240));
+    let _ = write!(page, "</a> {}</div>", Clipped(cause, 240));
 }
 
-/// The page of one.
-pub(super) fn page(whole: &Whole, now: i64) -> String {
+/// The page of one. Whoever may write can take it up by its id.
+pub(super) fn page(whole: &Whole, id_to_write: Option<&str>, now: i64) -> String {
     let mut page = String::with_capacity(whole.members.len() * 300 + 1_000);
-    let first = whole.members.first().map_or("nobody", |member| &member.name);
+    let first = whole.members.first().map_or("nobody", |member| &*member.name);
     let title = match whole.members.len() {
         0 | 1 => Markup(first).to_string(),
         count => format!("{} and {}", Markup(first), Count(count - 1, "other")),
@@ -112,6 +165,9 @@ pub(super) fn page(whole: &Whole, now: i64) -> String {
         );
     }
     page.push_str("</dl>");
+    if let Some(id) = id_to_write.filter(|_| whole.ended.is_none() && whole.acknowledged.is_none()) {
+        page.push_str(&form(id, first));
+    }
     members(&mut page, whole, now);
     messages(&mut page, &whole.messages);
     page

@@ -31,6 +31,10 @@
     const focus = focused();
     const open = [...old.querySelectorAll('details[open][id]')].map((one) => one.id);
     for (const id of open) fresh.querySelector(`#${CSS.escape(id)}`)?.setAttribute('open', '');
+    for (const input of old.querySelectorAll('input[id]')) {
+      const there = fresh.querySelector(`#${CSS.escape(input.id)}`);
+      if (there) there.value = input.value;
+    }
     const { scrollX, scrollY } = window;
     old.replaceWith(document.adoptNode(fresh));
     for (const what of ['.brand', 'link[rel=icon]']) {

@@ -131,9 +131,14 @@ impl World {
     }
 
     async fn ask(&self, path: &str, sees_all: bool) -> (Response, String) {
-        let mut request = Request::get(path).body(Body::empty()).unwrap();
-        request.extensions_mut().insert(Reader { sees_all, may_write: false });
-        let answer = self.routers().oneshot(request).await.unwrap();
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.send(request, Reader { sees_all, may_write: false }).await
+    }
+
+    async fn send(&self, mut request: Request<Body>, reader: Reader) -> (Response, String) {
+        request.extensions_mut().insert(reader);
+        let writers = writers(self.fleet.clone(), Settings::default());
+        let answer = self.routers().merge(writers).oneshot(request).await.unwrap();
         let (head, body) = answer.into_parts();
         let body = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
         (Response::from_parts(head, Body::empty()), body)
@@ -350,4 +355,45 @@ fn a_page_of_a_service_without_a_past() {
     let shown = page.split_once("<div class=\"split\">").unwrap().0.replace("<div", "\n<div");
     insta::assert_snapshot!(shown);
     assert!(page.contains("<td>–</td><td>–</td><td>–</td><td>100 %</td>"), "nothing known is not up: {page}");
+}
+
+#[tokio::test]
+async fn an_incident_is_taken_up_by_a_form() {
+    let world = World::new();
+    let began = world.now - 60_000;
+    let service = json!({
+        "light": "R", "since": began, "asked": world.now,
+        "outage": {"began": began, "worst": "R", "cause": "refused", "failing": null, "excerpt": null},
+    });
+    let note = Note { topic: "service".into(), key: "polls".into(), text: Some(service.to_string().into()) };
+    world.fleet.store().append(vec![Entry::Note(note)]).unwrap();
+    let target = Target::new("polls", Url::parse("http://10.0.0.7:8080/health").unwrap());
+    let options = Options { targets: vec![target], ..Options::default() };
+    let world = World { fleet: Fleet::open(options, Arc::clone(&world.fleet.inner.store)).unwrap(), ..world };
+    let path = format!("/incidents/{began}-polls");
+    let form = format!("<form class=\"take\" method=\"post\" action=\"{path}/acknowledgement\">");
+    let writer = Reader { sees_all: true, may_write: true };
+    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    for page in ["/incidents", &path] {
+        let (_, body) = world.send(get(page), writer).await;
+        assert_eq!(body.matches(&form).count(), 1, "{page}: {body}");
+        assert!(!world.ask(page, true).await.1.contains("<form class=\"take\""), "{page}");
+    }
+    let post = |path: &str, by: &'static str| {
+        Request::post(format!("{path}/acknowledgement")).body(Body::from(by)).unwrap()
+    };
+    for (path, by, status) in
+        [(&*path, "", 400), (&path, "by=+&name=kim", 400), ("/incidents/1-x", "by=kim", 404)]
+    {
+        assert_eq!(world.send(post(path, by), writer).await.0.status(), status, "{path} {by}");
+        assert_eq!(world.fleet.incidents()[0].acknowledged, None);
+    }
+    let (answer, _) = world.send(post(&path, "by=kim+%3Cb%3E"), writer).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(answer.headers()["location"], *path);
+    assert_eq!(world.fleet.incidents()[0].acknowledged.as_ref().unwrap().by, "kim <b>");
+    for page in ["/incidents", &path] {
+        let (_, body) = world.send(get(page), writer).await;
+        assert!(body.contains("kim &lt;b&gt;") && !body.contains("class=\"take\""), "{page}: {body}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Where everything that has happened is written down, to be kept together: readings, events, and what is to be known
 //! again after a restart.
 
+mod sight;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,6 +11,7 @@ use lifesigns_model::store::{KeptNote, Note};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::sight::Loss;
 use self::waiting::Waiting;
 use crate::alerts::incidents::{Incident, Incidents};
 use crate::alerts::outbox::{Added, Delivery, Limits, Outbox, Outcome};
@@ -60,6 +62,8 @@ pub(crate) struct Desk {
     pub(crate) incidents: Incidents,
     pub(crate) outbox: Outbox,
     waiting: Waiting,
+    /// Services that are not seen at the moment, if there are any.
+    loss: Option<Loss>,
     /// Incidents that have changed since they were last written down, and whether somebody is to hear of that.
     changed: BTreeMap<String, bool>,
     /// When each incident may be written down again. One of many services changes often, and is written down as a whole.
@@ -92,7 +96,7 @@ impl Desk {
         }
         let (outbox, given_up) = Outbox::restored(Limits::default(), left);
         let (waiting, changed) = (Waiting::default(), BTreeMap::new());
-        let mut desk = Desk { incidents, outbox, waiting, changed, written };
+        let mut desk = Desk { incidents, outbox, waiting, loss: None, changed, written };
         for delivery in given_up {
             desk.forget(&delivery.id);
         }

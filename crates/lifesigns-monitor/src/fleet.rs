@@ -11,7 +11,7 @@ use std::time::Duration;
 use lifesigns::BadOption;
 use lifesigns_fetch::Fetcher;
 use lifesigns_model::histogram::Histogram;
-use lifesigns_model::history::{HistoryStore, Reading, Span};
+use lifesigns_model::history::{EventKind, EventSelection, HistoryStore, Reading, Span};
 use lifesigns_model::light::Light;
 use lifesigns_model::store::StoreError;
 use tokio::sync::Notify;
@@ -273,9 +273,19 @@ fn note_gap(
 ) -> Result<(), StoreError> {
     let notes = store.recall(desk::MONITOR)?;
     let note = notes.iter().find(|note| &*note.key == desk::ALIVE).map(|note| &*note.text);
-    if let Some(alive) = desk.returned(now, note) {
+    let alive = desk.returned(now, note);
+    if let Some(alive) = alive {
         blind(desk, watched, alive);
     }
+    let span = Span { from: now / 1000, to: now / 1000 + 1 };
+    let selection = EventSelection { kinds: vec![EventKind::Gap], service: None, span, limit: usize::MAX };
+    let mut left = store.events(&selection)?;
+    left.retain(|event| event.ended.is_none());
+    let lost = watched.iter().filter_map(|one| {
+        let service = &one.lock().service;
+        Some((service.not_known_since?, Arc::clone(&one.target.name), service.why.clone()))
+    });
+    desk.restore_sight(alive.unwrap_or(now), left, lost.collect());
     Ok(())
 }
 
@@ -354,6 +364,11 @@ impl Inner {
         }
         let is_turn = state.polls.is_multiple_of(REMEMBERED_EVERY);
         let is_news = !changes.is_empty() || (service.light, service.not_known_since.is_some()) != before;
+        match service.not_known_since {
+            Some(since) if !before.1 => desk.lost_sight(since, &watched.target.name, &service.why),
+            None if before.1 => desk.sees_again(seen.at, &watched.target.name),
+            _ => {}
+        }
         if is_news || is_turn {
             desk.remember(&watched.target.name, service);
         }

@@ -272,3 +272,63 @@ fn a_monitor_that_was_killed_does_not_know_that_it_did_not_run() {
     check(Some("50000 stopped"), Some("was not running"));
     check(Some("50000"), Some("or could not keep what happened"));
 }
+
+/// Gaps as the history was given them last.
+fn gaps(history: &Given) -> Vec<(i64, Option<i64>, serde_json::Value)> {
+    let mut gaps = BTreeMap::new();
+    for entry in history.batches.lock().unwrap().iter().flatten() {
+        if let Entry::Event(event) = entry {
+            let detail = serde_json::from_str(&event.detail).unwrap();
+            gaps.insert(Arc::clone(&event.key), (event.began, event.ended, detail));
+        }
+    }
+    gaps.into_values().collect()
+}
+
+#[test]
+fn a_loss_of_the_network_was_no_event() {
+    let (mut desk, history) = (desk(), Given::default());
+    let [shop, stock]: [Name; 2] = ["shop".into(), "stock".into()];
+    desk.lost_sight(1_000, &shop, "no network");
+    desk.lost_sight(2_000, &stock, "no route");
+    desk.keep(2_000, &history).unwrap();
+    let detail = json!({"why": "no network", "services": ["shop", "stock"], "count": 2});
+    assert_eq!(gaps(&history), [(1_000, None, detail.clone())]);
+    desk.sees_again(3_000, &shop);
+    desk.lost_sight(3_500, &shop, "no network");
+    desk.sees_again(4_000, &stock);
+    desk.sees_again(5_000, &shop);
+    desk.sees_again(6_000, &shop);
+    desk.keep(6_000, &history).unwrap();
+    assert_eq!(gaps(&history), [(1_000, Some(5_000), detail)]);
+    desk.lost_sight(7_000, &stock, "no network");
+    desk.keep(7_000, &history).unwrap();
+    assert_eq!(gaps(&history).len(), 2);
+}
+
+#[test]
+fn a_loss_that_outlasts_the_monitor_is_one_gap() {
+    let (mut first, history) = (desk(), Given::default());
+    let [shop, stock]: [Name; 2] = ["shop".into(), "stock".into()];
+    first.lost_sight(1_000, &shop, "no network");
+    first.lost_sight(2_000, &stock, "no network");
+    first.sees_again(3_000, &shop);
+    first.keep(3_000, &history).unwrap();
+    let left: Vec<Event> = history.batches.lock().unwrap()[0]
+        .iter()
+        .filter_map(|entry| if let Entry::Event(event) = entry { Some(event.clone()) } else { None })
+        .collect();
+
+    let mut second = desk();
+    second.restore_sight(9_000, left.clone(), vec![(2_000, Arc::clone(&stock), "no network".to_owned())]);
+    second.sees_again(10_000, &stock);
+    second.keep(10_000, &history).unwrap();
+    let detail = json!({"why": "no network", "services": ["shop", "stock"], "count": 2});
+    assert_eq!(gaps(&history), [(1_000, Some(10_000), detail)]);
+
+    // Whoever was not seen is not watched any more.
+    let mut third = desk();
+    third.restore_sight(9_000, left, Vec::new());
+    third.keep(9_000, &history).unwrap();
+    assert_eq!(gaps(&history)[0].1, Some(9_000));
+}

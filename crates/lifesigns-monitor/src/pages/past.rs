@@ -119,6 +119,8 @@ pub(super) struct Past {
     pub(super) outages: Vec<Happened>,
     /// Deploys and restarts in the window, the newest first.
     pub(super) marks: Vec<Happened>,
+    /// Times in the window in which the monitor did not see the service, the newest first.
+    pub(super) gaps: Vec<Happened>,
 }
 
 impl Past {
@@ -145,7 +147,11 @@ impl Past {
             };
             store.events(&selection).map(|events| events.into_iter().map(Happened::from).collect())
         };
+        let selection =
+            EventSelection { kinds: vec![EventKind::Gap], service: None, span: shown, limit: MOST_EVENTS };
+        let gaps = store.events(&selection)?.into_iter().map(Happened::from);
         Ok(Past {
+            gaps: gaps.filter(|gap| gap.concerns(&view.name)).collect(),
             window,
             parts: slices(&readings, shown, hold, count),
             days: days(
@@ -212,6 +218,13 @@ impl Happened {
     /// A list of texts.
     pub(super) fn texts(&self, name: &str) -> Vec<&str> {
         self.detail[name].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// Whether a gap may be one in what is known of that service.
+    fn concerns(&self, name: &str) -> bool {
+        let named = self.texts("services");
+        let is_more = self.detail["count"].as_u64().is_none_or(|count| count > named.len() as u64);
+        is_more || named.contains(&name)
     }
 
     /// Where it stands on a chart.

@@ -53,6 +53,7 @@ pub(super) fn body(
     traffic(&mut page, view);
     parts(&mut page, view);
     changes(&mut page, past);
+    gaps(&mut page, past, now);
     page.push_str("</div></div>");
     page
 }
@@ -388,6 +389,28 @@ fn changes(page: &mut String, past: &Past) {
             }
             _ => write!(page, "<li><b>Restart</b> {}</li>", Moment(event.began)),
         };
+    }
+    page.push_str("</ol></section>");
+}
+
+/// When the monitor did not see it: these times count as neither up nor down.
+fn gaps(page: &mut String, past: &Past, now: i64) {
+    if past.gaps.is_empty() {
+        return;
+    }
+    let _ = write!(
+        page,
+        "<section aria-labelledby=\"gaps\"><h2 id=\"gaps\">Gaps in {}</h2><ol class=\"log\">",
+        past.window.words()
+    );
+    for gap in &past.gaps {
+        let _ = write!(
+            page,
+            "<li><b>Gap</b> {} {} <div>{}</div></li>",
+            Moment(gap.began),
+            Lasted(gap, now),
+            Clipped(gap.text("why"), 240)
+        );
     }
     page.push_str("</ol></section>");
 }

@@ -3,11 +3,14 @@
 //! Pure: outages come in with their times, and whoever has the time asks what is due. An incident that goes on is kept
 //! as JSON and given to [`Incidents::restore`] after a restart.
 
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::told::Told;
 use super::message::{Affected, Message, MessageKind};
 use super::rules::{Maintenance, Route};
 use crate::service::{Letter, Name};
@@ -52,24 +55,6 @@ pub struct Member {
     pub traits: Vec<String>,
 }
 
-/// What one route has been told.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct Told {
-    /// Messages so far.
-    pub messages: u32,
-    /// The id of the first one.
-    #[serde(default)]
-    pub first: Option<String>,
-    /// Of whom.
-    pub names: BTreeSet<String>,
-    /// When there was the last message, in milliseconds since 1970.
-    pub last: i64,
-    /// Reminders since something new was said.
-    pub reminders: u32,
-    /// Whether it has been told that it is over.
-    pub is_over: bool,
-}
-
 /// Somebody has taken an incident up.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Acknowledgement {
@@ -98,14 +83,19 @@ impl Incident {
 
     /// What at least four of five of its services, and two, have in common.
     pub fn shared(&self) -> Vec<String> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for member in &self.members {
-            let distinct: BTreeSet<&str> = member.traits.iter().map(String::as_str).collect();
-            distinct.into_iter().for_each(|one| *counts.entry(one).or_default() += 1);
-        }
-        let enough = (self.members.len() * 4).div_ceil(5).max(2);
-        counts.into_iter().filter(|(_, count)| *count >= enough).map(|(one, _)| one.to_owned()).collect()
+        shared(self.members.iter())
     }
+}
+
+fn shared<'a>(members: impl Iterator<Item = &'a Member>) -> Vec<String> {
+    let (mut counts, mut all) = (BTreeMap::<&str, usize>::new(), 0_usize);
+    for member in members {
+        let distinct: BTreeSet<&str> = member.traits.iter().map(String::as_str).collect();
+        distinct.into_iter().for_each(|one| *counts.entry(one).or_default() += 1);
+        all += 1;
+    }
+    let enough = (all * 4).div_ceil(5).max(2);
+    counts.into_iter().filter(|(_, count)| *count >= enough).map(|(one, _)| one.to_owned()).collect()
 }
 
 /// What is set once.
@@ -189,6 +179,11 @@ impl Incidents {
                     *known = member;
                     known.affected.light = before.max(known.affected.light);
                     known.affected.turn(now);
+                    let name = &known.affected.name;
+                    for told in incident.told.values_mut().filter(|told| told.names.contains(name)) {
+                        told.well.remove(name);
+                        told.anew.insert(name.clone());
+                    }
                 }
                 None => incident.members.push(member),
             }
@@ -239,36 +234,34 @@ impl Incidents {
         })
     }
 
-    /// Which incident a new outage is part of: the one that began just now, one that it depends on or that depends on
-    /// it, or one all of which has something in common with it.
+    /// Which incident a new outage is part of: one that began just now, one that it was part of just now, one of
+    /// something that it depends on, or one that still grows and all of which has something in common with it.
     fn place_for(&self, now: i64, name: &str, traits: &[String]) -> Option<usize> {
-        let related = self.related(name);
+        let needed = reach(&self.setup.depends_on, name);
+        let lately = LONGEST_CASCADE * self.setup.cascade;
         let is_place = |incident: &Incident| {
             if incident.is_over() {
                 return false;
             }
-            let is_known = || incident.members.iter().any(|member| member.affected.name == name);
+            let out = || incident.members.iter().filter(|member| member.affected.ended.is_none());
             // Each that joins lets others join, and not for ever.
-            let is_near = now - incident.joined <= self.setup.cascade
-                && now - incident.began <= LONGEST_CASCADE * self.setup.cascade;
-            let is_declared = || {
-                let mut out = incident.members.iter().filter(|member| member.affected.ended.is_none());
-                !related.is_empty() && out.any(|member| related.contains(&*member.affected.name))
+            let is_near = now - incident.joined <= self.setup.cascade && now - incident.began <= lately;
+            let is_known = || {
+                let mut members = incident.members.iter().map(|member| &member.affected);
+                let ended =
+                    members.find(|affected| affected.name == name).and_then(|affected| affected.ended);
+                ended.is_some_and(|ended| now - ended <= lately)
             };
+            // What is out because of it would be out already.
+            let is_declared = || out().any(|member| needed.contains(&*member.affected.name));
             let is_alike = || {
-                incident.members.len() >= FEWEST_ALIKE
-                    && incident.shared().iter().any(|shared| traits.contains(shared))
+                now - incident.joined <= lately
+                    && out().count() >= FEWEST_ALIKE
+                    && shared(out()).iter().any(|shared| traits.contains(shared))
             };
             is_near || is_known() || is_declared() || is_alike()
         };
         self.open.iter().rposition(is_place)
-    }
-
-    /// What a service depends on, and what depends on it, however far.
-    fn related(&self, name: &str) -> HashSet<&str> {
-        let mut related = reach(&self.setup.depends_on, name);
-        related.extend(reach(&self.dependents, name));
-        related
     }
 
     /// Services that depend on these, and are not among them.
@@ -324,10 +317,15 @@ impl Incidents {
                 return Some((MessageKind::Resolved, now));
             }
             let quiet = |at: i64| route.quiet_until(at.max(now)).unwrap_or(at);
-            let more = concerned().filter(|member| !told.names.contains(&member.affected.name));
+            let more = concerned().filter(|member| told.is_news(&member.affected.name));
             let more = more.filter_map(|member| self.ripe(member, route, now)).min();
+            // Of those that are well one after the other the others soon follow.
+            let better = concerned().filter(|member| told.is_better(&member.affected));
+            let better = better.filter_map(|member| member.affected.ended).max();
+            let better = better.map(|ended| ended + route.group_interval.max(SETTLED));
+            let updated = more.into_iter().chain(better).min();
             let updated =
-                more.map(|ripe| (MessageKind::Updated, quiet(ripe.max(told.last + route.group_interval))));
+                updated.map(|at| (MessageKind::Updated, quiet(at.max(told.last + route.group_interval))));
             let remind = route.remind.filter(|_| incident.acknowledged.is_none());
             let reminded = remind.and_then(|first| {
                 let wait = first.saturating_mul(1 << told.reminders.min(20)).min(RAREST_REMINDER.max(first));
@@ -339,8 +337,7 @@ impl Incidents {
             });
             return updated.into_iter().chain(reminded).min_by_key(|(_, at)| *at);
         }
-        let ripe =
-            concerned().filter(|member| !told.is_some_and(|told| told.names.contains(&member.affected.name)));
+        let ripe = concerned().filter(|member| told.is_none_or(|told| told.is_news(&member.affected.name)));
         let first = ripe.filter_map(|member| self.ripe(member, route, now)).min()?;
         let settled = incident.joined + SETTLED.min(route.group_wait);
         let at = (first + route.group_wait).max(settled).min(first + LONGEST_WAIT * route.group_wait);
@@ -353,8 +350,16 @@ impl Incidents {
         if affected.ended.is_some() {
             return None;
         }
-        let ripe = member.joined.max(affected.began + route.after);
+        let ripe = ripe(member, route);
         Some(self.maintained_until(&affected.name, ripe.max(now)).map_or(ripe, |end| ripe.max(end)))
+    }
+
+    /// Whether an outage is over that would have been told, had not something else been told just before.
+    fn is_missed(&self, member: &Member, route: &Route, opened: i64) -> bool {
+        let ripe = ripe(member, route);
+        member.affected.ended.is_some_and(|ended| ended > ripe && ended > opened)
+            && self.maintained_until(&member.affected.name, ripe).is_none()
+            && route.quiet_until(ripe).is_none()
     }
 
     /// Until when a service is under maintenance, if it is then.
@@ -364,20 +369,27 @@ impl Incidents {
 
     fn message(&self, incident: &Incident, route: &Route, kind: MessageKind, now: i64) -> Message {
         let told = incident.told.get(&route.name);
-        let names = |affected: &Affected| told.is_some_and(|told| told.names.contains(&affected.name));
-        // Whoever was well again before anybody was told is not told of; whoever was told of always is.
+        let concerned = || incident.members.iter().filter(|member| route.is_for(&member.affected));
         let is_worked_on = |affected: &Affected| {
-            kind == MessageKind::Reminder
-                && affected.ended.is_none()
-                && self.maintained_until(&affected.name, now).is_some()
+            affected.ended.is_none() && self.maintained_until(&affected.name, now).is_some()
         };
-        let is_meant = |affected: &&Affected| {
-            route.is_for(affected)
-                && !is_worked_on(affected)
-                && (names(affected) || (kind != MessageKind::Resolved && affected.ended.is_none()))
+        let is_meant = |member: &&Member| {
+            let affected = &member.affected;
+            let is_told = told.is_some_and(|told| told.names.contains(&affected.name));
+            match kind {
+                MessageKind::Reminder if is_worked_on(affected) => false,
+                // Whoever was told of always is.
+                _ if is_told => true,
+                MessageKind::Resolved => told
+                    .and_then(|told| told.opened)
+                    .is_some_and(|opened| self.is_missed(member, route, opened)),
+                _ => affected.ended.is_none() && !is_worked_on(affected),
+            }
         };
         let services: Vec<Affected> =
-            incident.members.iter().map(|member| &member.affected).filter(is_meant).cloned().collect();
+            concerned().filter(is_meant).map(|member| member.affected.clone()).collect();
+        let is_more =
+            services.iter().any(|one| one.ended.is_none() && told.is_none_or(|told| told.is_news(&one.name)));
         let light = services.iter().map(|affected| affected.light).max().unwrap_or(Letter::G);
         let current = services.iter().map(Affected::current).max().unwrap_or(Letter::G);
         let count = told.map_or(0, |told| told.messages);
@@ -389,9 +401,18 @@ impl Incidents {
             kind,
             light,
             now: (kind != MessageKind::Resolved && current < light).then_some(current),
-            began: services.iter().map(|affected| affected.began).min().unwrap_or(incident.began),
+            is_better: kind == MessageKind::Updated && !is_more,
+            began: services
+                .iter()
+                .map(|affected| affected.began)
+                .chain(told.and_then(|told| told.began))
+                .min()
+                .unwrap_or(incident.began),
             at: match kind {
-                MessageKind::Resolved => services.iter().filter_map(|one| one.ended).max().unwrap_or(now),
+                // Also of those that were well again before anybody was told.
+                MessageKind::Resolved => {
+                    concerned().filter_map(|one| one.affected.ended).max().unwrap_or(now)
+                }
                 _ => now,
             },
             services,
@@ -402,24 +423,9 @@ impl Incidents {
     }
 }
 
-impl Told {
-    fn tell(&mut self, message: &Message) {
-        self.messages += 1;
-        self.first.clone_from(&message.first);
-        self.last = message.at;
-        match message.kind {
-            MessageKind::Reminder => self.reminders += 1,
-            MessageKind::Opened | MessageKind::Updated => self.reminders = 0,
-            MessageKind::Resolved => {}
-        }
-        self.is_over = message.kind == MessageKind::Resolved;
-        if self.is_over {
-            // Whoever of them is out again is news.
-            self.names.clear();
-        } else {
-            self.names.extend(message.services.iter().map(|affected| affected.name.clone()));
-        }
-    }
+/// When an outage may be told of, unless somebody works on it.
+fn ripe(member: &Member, route: &Route) -> i64 {
+    member.joined.max(member.affected.began + route.after)
 }
 
 fn reach<'a>(edges: &'a HashMap<Name, Vec<Name>>, from: &str) -> HashSet<&'a str> {

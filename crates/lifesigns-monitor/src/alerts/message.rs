@@ -28,6 +28,9 @@ pub struct Message {
     /// How bad it is now, where that is better and it goes on.
     #[serde(default)]
     pub now: Option<Letter>,
+    /// Whether this is an update since some are green again, and not since more are affected.
+    #[serde(default)]
+    pub is_better: bool,
     /// When the incident began, in milliseconds since 1970.
     pub began: i64,
     /// When this is said, in milliseconds since 1970.
@@ -48,7 +51,7 @@ pub struct Message {
 pub enum MessageKind {
     /// It began.
     Opened,
-    /// More services are affected than were told.
+    /// More services are affected than were told, or some of them are green again and others are not.
     Updated,
     /// It still goes on.
     Reminder,

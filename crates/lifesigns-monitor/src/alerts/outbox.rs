@@ -204,12 +204,6 @@ impl Outbox {
         due.iter().filter_map(|number| self.waiting.get(number).cloned()).collect()
     }
 
-    /// When there will be something to deliver, in milliseconds since 1970, unless something else happens before.
-    pub fn next_due(&self) -> Option<i64> {
-        let free = self.routes.values().filter(|way| way.under_way < self.limits.at_once.max(1));
-        free.filter_map(|way| way.ready.first().map(|(at, _)| *at)).min()
-    }
-
     /// It has arrived. Returns what was delivered; `None` if there is none of that id.
     pub fn delivered(&mut self, id: &str) -> Option<Delivery> {
         let number = *self.by_id.get(id)?;
@@ -245,11 +239,6 @@ impl Outbox {
     /// Whether nothing waits and nothing is under way.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
-    }
-
-    /// Those that wait or are under way, oldest first.
-    pub fn waiting(&self) -> impl Iterator<Item = &Delivery> {
-        self.waiting.values()
     }
 
     /// How many had to go because there was no room.

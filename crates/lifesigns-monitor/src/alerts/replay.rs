@@ -117,7 +117,7 @@ fn steps(events: &[Event]) -> Vec<Step> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::MessageKind::{self, Opened, Reminder, Resolved};
+    use super::super::message::MessageKind::{self, Opened, Reminder, Resolved, Updated};
     use super::super::rules::{Pattern, Route};
     use super::*;
     use crate::service::Letter;
@@ -168,6 +168,7 @@ mod tests {
         let expected = [
             told(opened, Opened, 2),
             told(opened + 30 * MINUTE, Reminder, 2),
+            told(65 * MINUTE, Updated, 2),
             told(70 * MINUTE, Resolved, 2),
         ];
         assert_eq!(played(vec![ops.clone()], &events, 0), expected);

@@ -33,6 +33,11 @@ pub fn title(message: &Message) -> String {
     let comma = if message.now.is_some() { "," } else { "" };
     match message.kind {
         MessageKind::Opened => format!("{light}: {names}"),
+        MessageKind::Updated if message.is_better => {
+            let well = message.services.iter().filter(|one| one.ended.is_some()).count();
+            let is = if well == 1 { "is" } else { "are" };
+            format!("{light}, but {well} of {} {is} green again: {names}", message.services.len())
+        }
         MessageKind::Updated => format!("{light}, and more of them: {names}"),
         MessageKind::Reminder => format!("Still {light}{comma} after {}: {names}", span(message.lasted())),
         MessageKind::Resolved => format!("Over after {}: {names}", span(message.lasted())),
@@ -147,13 +152,14 @@ fn left_out(count: usize, most: usize) -> Option<String> {
 }
 
 fn headline(message: &Message) -> String {
-    // Those that are well again are not what is new.
-    let still = |one: &&Affected| message.kind == MessageKind::Resolved || one.ended.is_none();
-    let Some(first) = message.services.iter().find(still).or(message.services.first()) else {
+    // Those that are well again are not what it is about.
+    let is_meant = |one: &&Affected| message.kind == MessageKind::Resolved || one.ended.is_none();
+    let mut meant = message.services.iter().filter(is_meant);
+    let Some(first) = meant.next().or(message.services.first()) else {
         return "no service".to_owned();
     };
     let name = visible(&first.name, LONGEST_NAME);
-    match message.services.len() - 1 {
+    match meant.count() {
         0 => name,
         more => format!("{name} and {more} more"),
     }

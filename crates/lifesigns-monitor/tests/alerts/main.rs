@@ -43,6 +43,7 @@ fn delivery(number: u32, kind: MessageKind, services: Vec<Affected>) -> Delivery
         kind,
         light: Letter::R,
         now: None,
+        is_better: false,
         began: BEGAN,
         at: BEGAN + 240_000,
         services,

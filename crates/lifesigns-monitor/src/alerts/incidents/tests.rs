@@ -143,6 +143,107 @@ fn outages_far_apart_are_incidents_of_their_own_unless_they_are_related() {
 }
 
 #[test]
+fn who_is_out_again_while_others_are_still_out_is_told_again() {
+    let route = Route { group_wait: 0, group_interval: 0, remind: None, ..Route::new("ops") };
+    let mut played = Played::with_routes(vec![route]);
+    played.out("old");
+    played.out("base");
+    played.until(7 * SECOND);
+    played.well("base");
+    played.until(14 * SECOND);
+    played.out("base");
+    played.until(21 * SECOND);
+    played.well("base");
+    played.until(MINUTE);
+    assert_eq!(
+        played.story(),
+        [
+            (0, Opened, vec!["old", "base"]),
+            (14 * SECOND, Updated, vec!["old", "base"]),
+            (31 * SECOND, Updated, vec!["old", "base"]),
+        ]
+    );
+    let is_better: Vec<bool> = played.told.iter().map(|(_, _, message)| message.is_better).collect();
+    assert_eq!(is_better, [false, false, true]);
+    // Long after that it is an outage of its own.
+    played.until(30 * MINUTE);
+    played.out("base");
+    played.until(31 * MINUTE);
+    assert_eq!(played.story()[3..], [(30 * MINUTE, Opened, vec!["base"])]);
+}
+
+#[test]
+fn it_is_over_when_nobody_is_out_and_who_was_out_in_between_is_named() {
+    let mut played = Played::with_routes(vec![Route::new("mail")]);
+    played.incidents.began(0, affected("stock", Letter::A, 0), Vec::new());
+    played.out("red");
+    played.until(MINUTE);
+    played.out("brief");
+    played.until(MINUTE + 15 * SECOND);
+    played.well("red");
+    played.until(2 * MINUTE);
+    played.well("brief");
+    played.until(3 * MINUTE);
+    // The route is not for amber, which goes on.
+    assert_eq!(
+        played.story(),
+        [(30 * SECOND, Opened, vec!["red"]), (2 * MINUTE, Resolved, vec!["red", "brief"])]
+    );
+    assert_eq!(played.told[1].2.at, 2 * MINUTE);
+    played.out("red");
+    played.until(10 * MINUTE);
+    played.well("red");
+    played.until(11 * MINUTE);
+    let again = [(3 * MINUTE + 30 * SECOND, Opened, vec!["red"]), (10 * MINUTE, Resolved, vec!["red"])];
+    assert_eq!(played.story()[2..], again);
+}
+
+#[test]
+fn what_goes_on_for_long_takes_no_strangers_in() {
+    let mut played = Played::with_routes(vec![Route { remind: None, ..Route::new("ops") }]);
+    for name in ["ill", "a", "b"] {
+        played.out(name);
+    }
+    played.until(2 * MINUTE);
+    played.well("a");
+    played.well("b");
+    played.until(5 * MINUTE);
+    played.out("c");
+    // Who is out because of something else is out after it, and not before.
+    assert_eq!(
+        played.incidents.open().len(),
+        2,
+        "nothing but its host is the same, and one alone shows nothing"
+    );
+    let setup = Setup {
+        depends_on: HashMap::from([("shop".into(), vec!["db".into()])]),
+        cascade: 90 * SECOND,
+        ..Setup::default()
+    };
+    let mut played = Played::new(setup);
+    played.out("shop");
+    played.until(10 * MINUTE);
+    played.out("db");
+    assert_eq!(played.incidents.open().len(), 2);
+}
+
+#[test]
+fn who_is_worked_on_is_not_told_of_with_others() {
+    let mut played = Played::with_routes(vec![Route { group_wait: 0, ..Route::new("ops") }]);
+    played.incidents.maintenance = vec![Maintenance {
+        services: vec![Pattern::new("worked-on")],
+        from: 0,
+        to: 60 * MINUTE,
+        reason: "a new disk".to_owned(),
+    }];
+    played.out("worked-on");
+    played.until(SECOND);
+    played.out("shop");
+    played.until(MINUTE);
+    assert_eq!(played.story(), [(SECOND, Opened, vec!["shop"])]);
+}
+
+#[test]
 fn reminders_come_ever_more_rarely_and_end_when_somebody_takes_it_up() {
     let mut played = Played::with_routes(vec![Route::new("ops")]);
     played.out("a");
@@ -244,6 +345,7 @@ fn a_reminder_said_the_worst_there_was() {
     let expected = [
         (Opened, Letter::R, None),
         (Reminder, Letter::R, None),
+        (Updated, Letter::R, Some(Letter::A)),
         (Reminder, Letter::R, Some(Letter::A)),
         (Reminder, Letter::R, None),
         (Resolved, Letter::R, None),
@@ -253,7 +355,7 @@ fn a_reminder_said_the_worst_there_was() {
         played.told[index].2.services.iter().map(Affected::current).collect()
     };
     assert_eq!(
-        [now(1), now(2), now(3)],
+        [now(1), now(2), now(4)],
         [[Letter::A, Letter::R], [Letter::A, Letter::G], [Letter::R, Letter::G]]
     );
 }
@@ -328,7 +430,12 @@ proptest! {
                 MessageKind::Updated | MessageKind::Reminder => {
                     open.get_mut(&key).unwrap().extend(names);
                 }
-                MessageKind::Resolved => prop_assert_eq!(open.remove(&key), Some(names)),
+                MessageKind::Resolved => {
+                    // Those that were out and well again after its opening are named as well.
+                    let told = open.remove(&key).unwrap();
+                    prop_assert!(told.is_subset(&names), "{told:?} {names:?}");
+                    prop_assert!(message.services.iter().all(|one| one.ended.is_some_and(|end| end <= message.at)));
+                }
             }
         }
         prop_assert!(open.is_empty(), "{open:?}");

@@ -28,6 +28,7 @@ fn message(kind: MessageKind, services: Vec<Affected>) -> Message {
         kind,
         light: Letter::R,
         now: None,
+        is_better: false,
         began: BEGAN,
         at: BEGAN + 245_000,
         services,
@@ -51,7 +52,9 @@ fn titles_say_what_has_happened() {
     check(MessageKind::Opened, many(0), "RED: no service");
     let mut services: Vec<Affected> = many(2);
     services[0].ended = Some(BEGAN + 1);
-    check(MessageKind::Reminder, services, "Still RED after 4 min: service-1 and 1 more");
+    check(MessageKind::Reminder, services.clone(), "Still RED after 4 min: service-1");
+    let better = Message { is_better: true, ..message(MessageKind::Updated, services) };
+    assert_eq!(title(&better), "RED, but 1 of 2 is green again: service-1");
     check(
         MessageKind::Opened,
         vec![affected("a\nBcc: b\u{1b}[31m\u{202e}")],

@@ -124,6 +124,7 @@ fn samples() -> Vec<Delivery> {
             kind,
             light: Letter::R,
             now: None,
+            is_better: false,
             began: 0,
             at: 240_000,
             services: if is_full { vec![full.clone(), bare.clone()] } else { vec![bare.clone()] },
@@ -175,7 +176,7 @@ mod tests {
         let (_, section) = documented("### Templates", "## Slack").split_once("```\n").unwrap();
         let (source, _) = section.split_once("```").unwrap();
         let expected =
-            r#"{"summary": "RED: orders and 1 more", "critical": true, "names": ["orders","orders"]}"#;
+            r#"{"summary": "RED: orders", "critical": true, "names": ["orders","orders"]}"#;
         assert_eq!(made(source, "application/json").trim(), expected);
     }
 

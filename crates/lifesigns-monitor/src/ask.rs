@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::Method;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use jiff::{SignedDuration, Timestamp};
-use lifesigns_fetch::{Answer, Body, Failure, FailureKind, Fetcher, Request};
+use lifesigns_fetch::{Answer, Body, Failure, FailureKind, Fetcher, Request, is_looked_up};
 use lifesigns_model::dialect::{self, Dialect, Introduction};
 use lifesigns_model::light::Light;
 use tokio::time::{Instant, timeout};
@@ -101,9 +101,21 @@ pub(crate) async fn within_deadline(
 ) -> Result<Told, Failure> {
     match timeout(target.deadline, told(fetcher, target, manner, in_full)).await {
         Ok(told) => told,
-        Err(_) => {
-            let message = format!("does not answer within {} s", target.deadline.as_secs_f64());
-            Err(Failure { kind: FailureKind::TimedOut, message, is_own: false })
+        Err(_) => Err(late(target)),
+    }
+}
+
+/// What the time was used up by: a resolver that does not answer says nothing of the service.
+fn late(target: &Target) -> Failure {
+    let patience = target.deadline.as_secs_f64();
+    match target.url.domain().filter(|host| is_looked_up(host)) {
+        Some(host) => {
+            let message = format!("no resolver says within {patience} s where `{host}` is");
+            Failure { is_own: true, ..Failure::unreachable(message) }
+        }
+        None => {
+            let message = format!("does not answer within {patience} s");
+            Failure { kind: FailureKind::TimedOut, message, is_own: false }
         }
     }
 }

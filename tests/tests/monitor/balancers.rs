@@ -61,8 +61,7 @@ fn haproxy_moves_traffic_by_agent_check_and_by_resource() {
     service.says("/other/status", well("other"));
     let folder = tempfile::tempdir().unwrap();
     let agent = free_address();
-    // Its checks by resource send neither a token nor the name of a host.
-    let more = format!("agent_listen = \"{agent}\"\ndecisions = \"everybody\"\n");
+    let more = format!("agent_listen = \"{agent}\"\n");
     let monitor = Monitor::start(folder.path(), &configuration(&service, &["shop", "other"], &more));
     monitor.wait_for_light("shop", "GREEN");
     monitor.wait_for_light("other", "GREEN");

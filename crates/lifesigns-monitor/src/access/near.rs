@@ -40,6 +40,11 @@ impl Caller<'_> {
         }
     }
 
+    /// Whether there is no word of a host, as HTTP/1.0 has it.
+    pub(crate) fn names_no_host(self) -> bool {
+        self.uri.authority().is_none() && !self.headers.contains_key(HOST)
+    }
+
     /// The host as which the monitor is asked, in small letters.
     pub(crate) fn host(self) -> Option<String> {
         let authority = self.authority().filter(|authority| !authority.as_str().contains('@'))?;

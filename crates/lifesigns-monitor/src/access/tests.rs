@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::body::to_bytes;
 use lifesigns::{
-    Authority, Grant, IssueError, IssueRequest, IssuedToken, Pending, Refusal, ResourceKind, Token, TokenHash,
+    Authority, FailedBy, Grant, IssueError, IssueRequest, IssuedToken, Pending, Refusal, ResourceKind, Token,
+    TokenHash,
 };
 use lifesigns_model::history::{Entry, HistoryStore};
 use lifesigns_model::store::Note;
@@ -77,7 +78,8 @@ impl Monitor {
         let (head, body) =
             self.lifesigns.layer().layer(self.router.clone()).oneshot(request).await.unwrap().into_parts();
         let body = String::from_utf8(to_bytes(Body::new(body), usize::MAX).await.unwrap().to_vec()).unwrap();
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
+        let failed_by = head.extensions.get().copied();
+        Answer { status: head.status.as_u16(), headers: head.headers, failed_by, body }
     }
 }
 
@@ -85,6 +87,7 @@ impl Monitor {
 struct Answer {
     status: u16,
     headers: HeaderMap,
+    failed_by: Option<FailedBy>,
     body: String,
 }
 
@@ -106,6 +109,13 @@ fn open() -> AccessOptions {
 }
 
 #[tokio::test]
+async fn the_outage_of_a_service_is_no_failure_of_the_monitor() {
+    let monitor = Monitor::new(open());
+    let answer = monitor.ask("/services/secret/available", &[HERE]).await;
+    assert_eq!((answer.status, answer.failed_by), (503, Some(FailedBy::Nobody)));
+}
+
+#[tokio::test]
 async fn a_name_that_was_made_to_lead_here_opens_nothing() {
     let monitor = Monitor::new(open());
     for host in ["127.0.0.1:8090", "localhost", "[::1]:8090"] {
@@ -120,8 +130,10 @@ async fn a_name_that_was_made_to_lead_here_opens_nothing() {
         assert!(refused.header("www-authenticate").starts_with("Bearer"), "{target}");
         let told = refused.json()["detail"].to_string();
         assert!(told.contains("evil.example") && told.contains("lifesigns token new"), "{told}");
-        assert_eq!(monitor.ask(target, &[]).await.status, 401, "{target} without a host");
+        assert_eq!(monitor.ask(target, &[HERE, evil]).await.status, 401, "{target} of two hosts");
     }
+    // Checks of load balancers name none; every browser does.
+    assert_eq!(monitor.ask("/api/services", &[]).await.status, 200);
     let taken_up =
         monitor.send("POST", "/api/incidents/1/acknowledgement", &[evil], "{\"by\":\"eve\"}").await;
     assert_eq!(taken_up.status, 401);

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
-use lifesigns::NotLetIn;
+use lifesigns::{FailedBy, NotLetIn};
 use lifesigns_model::light::Light;
 use serde_json::json;
 
@@ -92,6 +92,8 @@ pub(super) async fn available(
     if status == StatusCode::SERVICE_UNAVAILABLE {
         let seconds = service.breaker.retry_after(decisions.fleet.now());
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        // It is out, and the monitor is not: that is what was asked for.
+        response.extensions_mut().insert(FailedBy::Nobody);
     }
     response
 }

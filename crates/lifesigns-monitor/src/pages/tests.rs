@@ -397,3 +397,28 @@ async fn an_incident_is_taken_up_by_a_form() {
         assert!(body.contains("kim &lt;b&gt;") && !body.contains("class=\"take\""), "{page}: {body}");
     }
 }
+
+#[tokio::test]
+async fn the_reason_of_a_maintenance_was_told_nowhere() {
+    let World { fleet, now } = World::new();
+    let target = |name: &str| Target::new(name, Url::parse("http://10.0.0.7:8080/health").unwrap());
+    let maintenance = crate::alerts::rules::Maintenance {
+        services: vec![crate::alerts::rules::Pattern::new("polls")],
+        from: now - 60_000,
+        to: now + 3_600_000,
+        reason: "disks <are> changed".to_owned(),
+    };
+    let targets = vec![target("polls"), target("secret")];
+    let options = Options { targets, maintenance: vec![maintenance], ..Options::default() };
+    let fleet = Fleet::open(options, Arc::clone(&fleet.inner.store)).unwrap();
+    let world = World { fleet, now };
+    let said = "<strong>Under maintenance:</strong> disks &lt;are&gt; changed";
+    assert!(world.ask("/services/polls", true).await.1.contains(said));
+    assert!(!world.ask("/services/secret", true).await.1.contains("Under maintenance"));
+    assert_eq!(world.ask("/", true).await.1.matches("<em>maintenance</em>").count(), 1);
+    let api = crate::resources::operators(&world.fleet);
+    let answer = api.oneshot(Request::get("/api/services/polls").body(Body::empty()).unwrap()).await.unwrap();
+    let body: Value =
+        serde_json::from_slice(&to_bytes(answer.into_body(), usize::MAX).await.unwrap()).unwrap();
+    assert_eq!(body["maintenance"]["reason"], "disks <are> changed");
+}

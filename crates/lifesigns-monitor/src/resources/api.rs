@@ -55,6 +55,9 @@ fn service_json(service: &ServiceView) -> Value {
         "since": time(service.since),
         "why": service.why,
         "flapping": service.is_flapping,
+        "maintenance": service.maintenance.as_ref().map(|one| json!({
+            "from": time(one.from), "to": time(one.to), "reason": one.reason,
+        })),
         "code": service.code,
         "latency_ms": service.latency_us.map(|us| f64::from(us) / 1000.0),
         "asked": time(service.asked),

@@ -251,6 +251,7 @@ fn schemas() -> Value {
             "properties": {
                 "name": {"type": "string"}, "url": {"type": "string"}, "light": light, "since": time,
                 "why": {"type": "string"}, "flapping": {"type": "boolean"}, "code": {"type": "integer"},
+                "maintenance": {"type": ["object", "null"]},
                 "latency_ms": number, "asked": time, "next": time, "environment": text, "service": text,
                 "repo": text, "revision": text, "version": text, "deployed_at": time, "process_began": time,
                 "memory_mb": {"type": "object"}, "leak": {"type": ["object", "null"]},

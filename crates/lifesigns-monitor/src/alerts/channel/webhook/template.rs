@@ -175,8 +175,7 @@ mod tests {
     fn the_template_in_the_documentation_is_one() {
         let (_, section) = documented("### Templates", "## Slack").split_once("```\n").unwrap();
         let (source, _) = section.split_once("```").unwrap();
-        let expected =
-            r#"{"summary": "RED: orders", "critical": true, "names": ["orders","orders"]}"#;
+        let expected = r#"{"summary": "RED: orders", "critical": true, "names": ["orders","orders"]}"#;
         assert_eq!(made(source, "application/json").trim(), expected);
     }
 

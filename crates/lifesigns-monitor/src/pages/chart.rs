@@ -202,13 +202,13 @@ impl Display for Told<'_> {
     }
 }
 
-/// The next larger number of 1, 2, 4, 5 or 10 times a power of ten: it is divided into four.
+/// The next larger number of 2, 4, 8 or 20 times a power of ten: a quarter of it is as short to write.
 fn round_up(value: f64) -> f64 {
     if value <= 0.0 {
-        return 1.0;
+        return 4.0;
     }
     let power = 10_f64.powf(value.log10().floor());
-    let factors = [1.0, 2.0, 4.0, 5.0, 10.0];
+    let factors = [2.0, 4.0, 8.0, 20.0];
     factors.into_iter().map(|factor| factor * power).find(|candidate| *candidate >= value).unwrap_or(value)
 }
 
@@ -261,7 +261,9 @@ mod tests {
 
     #[test]
     fn scales_end_at_round_numbers() {
-        for (value, expected) in [(0.0, 1.0), (0.03, 0.04), (7.0, 10.0), (450.0, 500.0), (1001.0, 2000.0)] {
+        for (value, expected) in
+            [(0.0, 4.0), (0.03, 0.04), (7.0, 8.0), (450.0, 800.0), (1001.0, 2000.0), (9.0, 20.0)]
+        {
             assert!((round_up(value) - expected).abs() < 1e-9, "{value} {}", round_up(value));
         }
     }

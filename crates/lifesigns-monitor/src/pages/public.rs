@@ -53,13 +53,17 @@ impl Shown {
         services: &[ServiceView],
         now: i64,
     ) -> Result<Shown, StoreError> {
+        let incidents = incidents(store, services, now)?;
+        let mut services: Vec<&ServiceView> = services.iter().collect();
+        // What is out is looked for first; otherwise the order is the operator's.
+        services.sort_by_key(|view| std::cmp::Reverse(view.light.filter(|light| *light != Light::Green)));
         let shows = services.iter().map(|view| {
             let days = days.of(store, view, now)?;
             Ok(Shows { name: view.name.to_string(), light: view.light, days })
         });
         Ok(Shown {
             services: shows.collect::<Result<_, StoreError>>()?,
-            incidents: incidents(store, services, now)?,
+            incidents,
             now,
         })
     }

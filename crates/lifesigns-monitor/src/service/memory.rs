@@ -8,6 +8,8 @@ const MOST_SAMPLES: usize = 256;
 const FEWEST_SAMPLES: usize = 12;
 /// A trend is one only when the line explains so much of the variance.
 const CERTAIN: f64 = 0.8;
+/// What has grown of late by less than this part of what it grew by on the whole is warm by now.
+const LASTING: f64 = 0.75;
 /// A growth of less than this part of what is used is none.
 const LEAST_GROWTH: f64 = 0.05;
 /// In milliseconds.
@@ -68,32 +70,18 @@ impl Trend {
 
     /// The line that fits best by least squares; `None` with fewer than 12 samples or no time between them.
     pub fn growth(&self) -> Option<Growth> {
-        let (first, last) = (self.samples.first()?, self.samples.last()?);
-        if self.samples.len() < FEWEST_SAMPLES || last.at <= first.at {
-            return None;
-        }
-        let count = self.samples.len() as f64;
-        let points =
-            || self.samples.iter().map(|one| ((one.at - first.at) as f64 / HOUR, one.used_mb as f64));
-        let (sum_x, sum_y) = points().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
-        let (mean_x, mean_y) = (sum_x / count, sum_y / count);
-        let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
-        for (x, y) in points() {
-            xx += (x - mean_x).powi(2);
-            xy += (x - mean_x) * (y - mean_y);
-            yy += (y - mean_y).powi(2);
-        }
-        let slope = xy / xx;
-        let certainty = if yy == 0.0 { 0.0 } else { xy * xy / (xx * yy) };
-        let hours = (last.at - first.at) as f64 / HOUR;
-        Some(Growth { mb_per_hour: slope, certainty, grown_mb: slope * hours })
+        if self.samples.len() < FEWEST_SAMPLES { None } else { line(&self.samples) }
     }
 
-    /// The growth, if it looks like a leak: steady, upwards, and more than noise.
+    /// The growth, if it looks like a leak: steady, upwards, more than noise, and not coming to an end.
     pub fn leak(&self) -> Option<Growth> {
         let used = self.samples.last()?.used_mb as f64;
-        self.growth()
-            .filter(|growth| growth.certainty >= CERTAIN && growth.grown_mb > (used * LEAST_GROWTH).max(2.0))
+        let growth = self.growth()?;
+        let of_late = line(&self.samples[self.samples.len() / 2..])?;
+        let is_leak = growth.certainty >= CERTAIN
+            && growth.grown_mb > (used * LEAST_GROWTH).max(2.0)
+            && of_late.mb_per_hour >= growth.mb_per_hour * LASTING;
+        is_leak.then_some(growth)
     }
 
     /// How long until `total_mb` are used, in milliseconds, if it goes on leaking like that.
@@ -103,6 +91,27 @@ impl Trend {
         let left = total_mb.saturating_sub(used) as f64;
         Some((left / leak.mb_per_hour * HOUR) as i64)
     }
+}
+
+fn line(samples: &[Sample]) -> Option<Growth> {
+    let (first, last) = (samples.first()?, samples.last()?);
+    if last.at <= first.at {
+        return None;
+    }
+    let count = samples.len() as f64;
+    let points = || samples.iter().map(|one| ((one.at - first.at) as f64 / HOUR, one.used_mb as f64));
+    let (sum_x, sum_y) = points().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
+    let (mean_x, mean_y) = (sum_x / count, sum_y / count);
+    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+    for (x, y) in points() {
+        xx += (x - mean_x).powi(2);
+        xy += (x - mean_x) * (y - mean_y);
+        yy += (y - mean_y).powi(2);
+    }
+    let slope = xy / xx;
+    let certainty = if yy == 0.0 { 0.0 } else { xy * xy / (xx * yy) };
+    let hours = (last.at - first.at) as f64 / HOUR;
+    Some(Growth { mb_per_hour: slope, certainty, grown_mb: slope * hours })
 }
 
 #[cfg(test)]
@@ -134,6 +143,8 @@ mod tests {
             trend((0..120).map(|minute| if minute < 5 { 50 + minute * 10 } else { 100 })).leak(),
             None
         );
+        // Caches fill ever more slowly.
+        assert_eq!(trend((0..120).map(|minute| 100 + (10.0 * f64::from(minute).sqrt()) as u64)).leak(), None);
         assert_eq!(trend([100; 120]).leak(), None);
         assert_eq!(trend((0..11).map(|minute| 100 + 10 * minute)).leak(), None);
         assert_eq!(trend((0..120).map(|minute| 500 - minute)).leak(), None);

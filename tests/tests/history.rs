@@ -62,6 +62,12 @@ fn what_there_was_is_shown_by_a_monitor_and_by_its_file() {
     assert!(!shown.contains('\u{1b}'), "{shown}");
     let asked = json(&run(&[&of_monitor[..], &["--json"]].concat()));
     assert_eq!(asked["events"][0]["kind"], "outage");
+    for (unknown, told) in [("shpo", "did you mean `shop`?"), ("orders", "there is something of shop")] {
+        let unknown = run(&["history", unknown, "--monitor", &url]);
+        assert_eq!((unknown.status.code(), text(&unknown.stdout)), (Some(1), ""));
+        assert!(text(&unknown.stderr).contains(told), "{}", text(&unknown.stderr));
+    }
+    assert!(program.stderr().contains("the light has changed service=\"shop\""), "{}", program.stderr());
     program.signal("TERM");
     assert!(program.ended().success());
 
@@ -145,6 +151,9 @@ fn wrong_arguments_end_with_2() {
         (&["monitor", "--config", empty], "names no service"),
         (&["monitor", "--config", empty, "http://a/"], "cannot be used with"),
         (&["monitor", "http://a/", "--interval", "0"], "must be from 1"),
+        (&["monitor", "http://a/", "--interval", "500ms"], "no whole number of seconds"),
+        (&["monitor", "a=http://a/", "a=http://b/"], "`a` is there twice"),
+        (&["monitor", "http://a/", "http://a/"], "`http://a/` is there twice"),
         (&["alerts", "replay"], "--config"),
         (&["alerts", "replay", "--config", empty], "names no service"),
     ] {

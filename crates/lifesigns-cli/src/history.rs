@@ -26,7 +26,7 @@ pub fn run(printer: Printer, arguments: &Arguments) -> Result<(), Failure> {
     let points = picture::bar_width(page);
     let answer = source.history(&arguments.service, arguments.last, points)?;
     let Some(json) = answer else {
-        let hint = source.hint(&arguments.service).map_err(Failure::Problem)?;
+        let hint = source.hint(&arguments.service)?;
         let name = escaped(&arguments.service);
         printer::note(&format!("nothing is known of `{name}` in that time{hint}"));
         return Err(Failure::Nothing);

@@ -16,8 +16,10 @@ use clap::Args;
 use lifesigns_model::history::HistoryStore;
 use lifesigns_monitor::{serve, serve_agent};
 use tokio::sync::oneshot;
+use url::Url;
 
 use crate::Failure;
+use crate::check::length;
 use crate::config::built::Watching;
 use crate::config::tree::Step;
 use crate::config::validated::{OfProcess, Settings};
@@ -45,8 +47,8 @@ pub struct Arguments {
     /// File that keeps the history, or `memory` [default: lifesigns-monitor.db]
     #[arg(long, value_name = "FILE")]
     pub data: Option<String>,
-    /// How often each service is asked, in seconds [default: 60]
-    #[arg(long, value_name = "N")]
+    /// How often each service is asked: `10s`, `5m`, or a number of seconds [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub interval: Option<String>,
     /// How the log on standard error looks: `text` or `json` [default: text]
     #[arg(long, value_name = "FORMAT")]
@@ -74,11 +76,25 @@ impl Arguments {
 
     /// The services of the command line, each with a name of its own.
     fn services(&self) -> Result<Vec<(String, String)>, Failure> {
+        let read = self.urls.iter().map(|text| names::named(text));
+        let read = read.collect::<Result<Vec<_>, _>>().map_err(Failure::Arguments)?;
         let mut services: Vec<(String, String)> = Vec::new();
-        for text in &self.urls {
-            let (name, url) = names::named(text).map_err(Failure::Arguments)?;
-            let name = names::unique(name, |name| services.iter().any(|(other, _)| other == name));
-            services.push((name, url.into()));
+        for (index, (name, url)) in read.iter().enumerate() {
+            let is_same =
+                |other: &(Option<String>, Url)| other == &read[index] || name.is_some() && other.0 == *name;
+            if read[..index].iter().any(is_same) {
+                let twice = name.clone().unwrap_or_else(|| url.to_string());
+                let problem = Problem::new(format!("`{twice}` is there twice"));
+                return Err(Failure::Arguments(
+                    problem.hint("watch it once, or give each a name of its own: `NAME=URL`"),
+                ));
+            }
+            let is_taken = |wanted: &str| {
+                services.iter().any(|(other, _)| other == wanted)
+                    || read.iter().any(|(other, _)| name.is_none() && other.as_deref() == Some(wanted))
+            };
+            let name = name.clone().unwrap_or_else(|| names::unique(names::from_url(url), is_taken));
+            services.push((name, url.to_string()));
         }
         Ok(services)
     }
@@ -101,6 +117,18 @@ impl Arguments {
             Flag { name: "--log-format", path: LOG_FORMAT, value: self.log_format.as_deref() },
         ]
     }
+}
+
+/// A length of time as it is typed, in whole seconds. A number alone is one of seconds.
+fn seconds(text: &str) -> Result<String, String> {
+    if text.parse::<u64>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let length = length(text)?;
+    if length.subsec_nanos() > 0 {
+        return Err("is no whole number of seconds".to_owned());
+    }
+    Ok(length.as_secs().to_string())
 }
 
 /// A monitor at work.

@@ -8,12 +8,13 @@ use lifesigns_model::dialect::Dialect;
 use url::Url;
 
 use super::ask::Target;
+use crate::monitor::names::split;
 use crate::printer::Problem;
 
 /// `lifesigns check`
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// Who is asked; without a path /health/status, /health, /status, /actuator/health and /healthz are tried
+    /// Who is asked, as URL or `NAME=URL`; without a path /health/status, /health, /status, /actuator/health and /healthz are tried
     #[arg(value_name = "URL", required_unless_present = "config", conflicts_with = "config")]
     pub urls: Vec<String>,
     /// Ask the services that this file names: `[[service]]` with `name` and `url`, as `[monitor]` says
@@ -82,10 +83,11 @@ pub(super) fn dialect(name: &str) -> Result<Dialect, String> {
     })
 }
 
-/// Whom a URL names.
+/// Whom a URL names, or `NAME=URL`.
 pub fn target(text: &str, deadline: Duration) -> Result<Target, Problem> {
+    let (name, text) = split(text);
     let wrong = |what: &str, hint: String| Err(Problem::new(format!("`{text}` {what}")).hint(hint));
-    let example = || "write it as `http://shop.example/health`".to_owned();
+    let example = || "write it as `http://shop.example/health`, or with a name: `shop=http://…`".to_owned();
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(url::ParseError::RelativeUrlWithoutBase) => {
@@ -104,7 +106,7 @@ pub fn target(text: &str, deadline: Duration) -> Result<Target, Problem> {
             Problem::new("a URL holds a user or a password").hint("leave them out: they are not sent")
         );
     }
-    Ok(Target::new(url, deadline))
+    Ok(Target { name: name.map(str::to_owned), ..Target::new(url, deadline) })
 }
 
 #[cfg(test)]
@@ -126,6 +128,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_stand_before_a_url() {
+        let target = target("shop=http://shop.example/health?a=b", Duration::from_secs(1)).unwrap();
+        assert_eq!((target.name.as_deref(), target.url.path()), (Some("shop"), "/health"));
+    }
+
+    #[test]
     fn what_is_no_url_is_told_with_one_that_is() {
         let check = |text: &str, hint: &str| {
             let problem = target(text, Duration::from_secs(1)).unwrap_err();
@@ -133,6 +141,7 @@ mod tests {
             assert!(!problem.message.contains("secret"), "{problem:?}");
         };
         check("localhost:8080", "http://localhost:8080");
+        check("shop=localhost:8080", "http://localhost:8080");
         check("shop.example/health", "http://shop.example/health");
         check("ftp://shop.example/", "http://shop.example/health");
         check("http://", "http://shop.example/health");

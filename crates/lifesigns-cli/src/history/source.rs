@@ -26,6 +26,8 @@ const MONITOR: &str = "http://127.0.0.1:8090";
 const PATIENCE: Duration = Duration::from_mins(1);
 /// No answer has so many bytes: it has 1,000 points or events at most.
 const LONGEST_ANSWER: usize = 16 << 20;
+/// The most names that are told where none is like the one that was asked for.
+const MOST_NAMES: usize = 10;
 /// The most events in an answer.
 const MOST_EVENTS: usize = 1_000;
 /// A light of which the interval is not known holds at least so long, in seconds.
@@ -65,11 +67,24 @@ impl Source {
     }
 
     /// What could have been meant instead of that name.
-    pub fn hint(&self, service: &str) -> Result<String, Problem> {
-        let Source::File(reader) = self else { return Ok(String::new()) };
-        let known = reader.services().map_err(|error| unreadable(&error))?;
-        let known: Vec<&str> = known.iter().map(String::as_str).filter(|name| *name != service).collect();
-        Ok(nearest(service, &known).map_or_else(String::new, |name| format!("; did you mean `{name}`?")))
+    pub fn hint(&self, service: &str) -> Result<String, Failure> {
+        let known = match self {
+            Source::File(reader) => {
+                reader.services().map_err(|error| Failure::Problem(unreadable(&error)))?
+            }
+            Source::Monitor(monitor) => monitor.services()?,
+        };
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        Ok(match nearest(service, &known) {
+            _ if known.is_empty() || known.contains(&service) => String::new(),
+            Some(name) => format!("; did you mean `{}`?", escaped(name)),
+            None => {
+                let more = known.len().saturating_sub(MOST_NAMES);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let names: Vec<String> = known.iter().take(MOST_NAMES).map(|name| escaped(name)).collect();
+                format!("; there is something of {}{more}", names.join(", "))
+            }
+        })
     }
 }
 
@@ -171,6 +186,12 @@ impl Monitor {
         let is_empty = json["readings"] == 0 && events.iter().all(|event| event["kind"] == "gap");
         json["events"] = events.into();
         Ok((!is_empty).then_some(json))
+    }
+
+    fn services(&self) -> Result<Vec<String>, Failure> {
+        let answer = self.ask(&["api", "services"], &[])?.unwrap_or_default();
+        let services = answer["services"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(services.iter().filter_map(|service| Some(service["name"].as_str()?.to_owned())).collect())
     }
 
     /// The answer of a resource; `None` if there is no such service.

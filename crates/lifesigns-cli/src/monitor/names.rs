@@ -8,11 +8,8 @@ use crate::printer::Problem;
 const LONGEST: usize = 64;
 
 /// Reads `URL` or `NAME=URL`.
-pub fn named(text: &str) -> Result<(String, Url), Problem> {
-    let (name, url) = match text.split_once('=') {
-        Some((name, url)) if is_name(name) => (Some(name.to_owned()), url),
-        _ => (None, text),
-    };
+pub fn named(text: &str) -> Result<(Option<String>, Url), Problem> {
+    let (name, url) = split(text);
     let parsed =
         url.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let Some(parsed) = parsed else {
@@ -24,8 +21,15 @@ pub fn named(text: &str) -> Result<(String, Url), Problem> {
         return Err(Problem::new("a URL with a name and a password would end in lists and in histories")
             .hint("give a token in the configuration: `authorization_env` of `[[service]]`"));
     }
-    let name = name.unwrap_or_else(|| from_url(&parsed));
-    Ok((name, parsed))
+    Ok((name.map(str::to_owned), parsed))
+}
+
+/// The name before a URL, if there is one.
+pub fn split(text: &str) -> (Option<&str>, &str) {
+    match text.split_once('=') {
+        Some((name, url)) if is_name(name) => (Some(name), url),
+        _ => (None, text),
+    }
 }
 
 /// Whether a service may be called so.
@@ -36,7 +40,7 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// Host, port and what of its path tells it from others.
-fn from_url(url: &Url) -> String {
+pub fn from_url(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!("-{port}")).unwrap_or_default();
     let path = lifesigns_monitor::base_path(url);
@@ -62,7 +66,10 @@ mod tests {
 
     #[test]
     fn a_service_is_called_as_was_said_or_by_its_url() {
-        let check = |text: &str, name: &str| assert_eq!(named(text).unwrap().0, name, "{text}");
+        let check = |text: &str, expected: &str| {
+            let (name, url) = named(text).unwrap();
+            assert_eq!(name.unwrap_or_else(|| from_url(&url)), expected, "{text}");
+        };
         check("shop=https://shop.example/health", "shop");
         check("https://shop.example/health", "shop.example");
         check("http://127.0.0.1:8080/shop/health/status", "127.0.0.1-8080-shop");

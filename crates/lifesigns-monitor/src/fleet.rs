@@ -1,5 +1,6 @@
 //! All services that are watched, and what is known of them now.
 
+mod journal;
 pub(crate) mod keeping;
 mod patience;
 
@@ -25,7 +26,6 @@ use crate::desk::{self, Desk};
 use crate::making::Making;
 use crate::poll::Manner;
 use crate::recent::Recent;
-use crate::resources::light_name;
 use crate::service::{Change, Name, Observation, Sample, Service, Sight};
 use crate::target::Target;
 
@@ -354,7 +354,7 @@ impl Inner {
         state.manner = manner;
         let before = (state.service.light, state.service.not_known_since.is_some());
         let changes = state.service.observe(seen, watched.target.patience);
-        log(&watched.target, before.0, &state.service);
+        journal::tell(&watched.target, before.0, &state.service);
         let reading = reading(seen);
         state.recent.add(&reading);
         state.noted = seen.at;
@@ -392,16 +392,6 @@ impl Inner {
         let given = self.desk().keep(self.clock.now(), &*self.store);
         self.keeping.given(given);
         given.is_ok()
-    }
-}
-
-/// Says that a light is another. One that was green when it was first seen is not worth a line.
-fn log(target: &Target, before: Option<Light>, service: &Service) {
-    if let Some(light) = service.light
-        && before.unwrap_or_default() != light
-    {
-        let (from, to) = (light_name(before), light.name());
-        tracing::info!(service = &*target.name, from, to, why = service.why, "the light has changed");
     }
 }
 

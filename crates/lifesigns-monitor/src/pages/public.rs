@@ -61,11 +61,7 @@ impl Shown {
             let days = days.of(store, view, now)?;
             Ok(Shows { name: view.name.to_string(), light: view.light, days })
         });
-        Ok(Shown {
-            services: shows.collect::<Result<_, StoreError>>()?,
-            incidents,
-            now,
-        })
+        Ok(Shown { services: shows.collect::<Result<_, StoreError>>()?, incidents, now })
     }
 
     pub(super) fn light(&self) -> Option<Light> {

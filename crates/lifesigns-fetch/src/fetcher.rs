@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,26 @@ fn wait(text: &str, now: Timestamp) -> Option<Duration> {
     Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
+/// How far a fetch has come. What it says of one that is dropped stays as it was then.
+#[derive(Debug, Default)]
+pub struct Progress {
+    is_resolving: AtomicBool,
+}
+
+impl Progress {
+    /// Whether it waits for this machine's resolver: whoever gives up then has learnt nothing of the server.
+    pub fn is_resolving(&self) -> bool {
+        self.is_resolving.load(Ordering::Relaxed)
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        self.is_resolving.store(true, Ordering::Relaxed);
+        let found = resolve(host, port).await;
+        self.is_resolving.store(false, Ordering::Relaxed);
+        found
+    }
+}
+
 /// Fetches answers. Cheap to clone.
 #[derive(Clone)]
 pub struct Fetcher {
@@ -196,12 +216,26 @@ impl Fetcher {
     /// # Errors
     /// When there is no answer. An answer whose body is of no use is one nevertheless.
     pub async fn fetch(&self, url: &Url, request: &Request) -> Result<Answer, Failure> {
+        self.fetch_telling(url, request, &Progress::default()).await
+    }
+
+    /// The same, and tells how far it has come, for whoever gives up waiting.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub async fn fetch_telling(
+        &self,
+        url: &Url,
+        request: &Request,
+        progress: &Progress,
+    ) -> Result<Answer, Failure> {
         let begun = Instant::now();
         let mut left = self.inner.options.redirects.most();
         let (mut url, mut request) = (Cow::Borrowed(url), Cow::Borrowed(request));
         loop {
             let redirects = if left > 0 { self.inner.options.redirects } else { Redirects::Never };
-            let exchange = Exchange { fetcher: &self.inner, url: &url, request: &request, redirects, begun };
+            let exchange =
+                Exchange { fetcher: &self.inner, url: &url, request: &request, redirects, begun, progress };
             match exchange.run().await? {
                 Outcome::Answered(answer) => return Ok(answer),
                 Outcome::Redirected(next, what) => (url, request) = (Cow::Owned(next), Cow::Owned(what)),
@@ -224,6 +258,7 @@ struct Exchange<'a> {
     request: &'a Request,
     redirects: Redirects,
     begun: Instant,
+    progress: &'a Progress,
 }
 
 enum Outcome {
@@ -257,7 +292,7 @@ impl Exchange<'_> {
             Host::Ipv4(ip) => (ip.to_string(), ServerName::from(std::net::IpAddr::from(ip))),
             Host::Ipv6(ip) => (ip.to_string(), ServerName::from(std::net::IpAddr::from(ip))),
         };
-        let found = resolve(&host, port).await?;
+        let found = self.progress.resolve(&host, port).await?;
         let (stream, address) = connect(self.fetcher.options.addresses.permitted(&host, found)?).await?;
         if url.scheme() == "https" {
             // On the heap, so that thousands of plain exchanges do not take the memory of as many over TLS.
@@ -391,6 +426,29 @@ fn expires(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_fetch_that_waited_for_its_server_was_taken_for_one_that_waited_for_the_resolver() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = Url::parse(&format!("http://localhost:{port}/")).unwrap();
+        let fetcher = Fetcher::new(Options::default()).unwrap();
+        let (request, progress) = (Request::get(), Progress::default());
+        {
+            let mut fetch = pin!(fetcher.fetch_telling(&url, &request, &progress));
+            tokio::select! {
+                biased;
+                _ = &mut fetch => panic!("nobody answers"),
+                () = std::future::ready(()) => {}
+            }
+            assert!(progress.is_resolving());
+            tokio::select! {
+                _ = &mut fetch => panic!("nobody answers"),
+                taken = listener.accept() => drop(taken.unwrap()),
+            }
+        }
+        assert!(!progress.is_resolving());
+    }
 
     #[test]
     fn a_server_asks_for_time_in_seconds_or_until_a_date() {

@@ -37,11 +37,11 @@ mod policy;
 mod redirect;
 
 pub use self::failure::{Failure, text};
-pub use self::network::{connect, is_looked_up, resolve};
+pub use self::network::{connect, resolve};
 #[cfg(feature = "http")]
 pub use self::{
     body::Body,
-    fetcher::{Answer, Fetcher, Options, Request},
+    fetcher::{Answer, Fetcher, Options, Progress, Request},
     files::most_at_a_time,
     policy::AddressPolicy,
     redirect::Redirects,

@@ -26,12 +26,6 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> 
     Ok(found.iter().map(|address| with_port(*address, port)).collect())
 }
 
-/// Whether a name is being looked up at the moment: whoever has given up waiting for an answer from there has waited
-/// for the resolver of this machine.
-pub fn is_looked_up(host: &str) -> bool {
-    names::NAMES.is_looked_up(host)
-}
-
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address.set_port(port);
     address

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::Method;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use jiff::{SignedDuration, Timestamp};
-use lifesigns_fetch::{Answer, Body, Failure, FailureKind, Fetcher, Request, is_looked_up};
+use lifesigns_fetch::{Answer, Body, Failure, FailureKind, Fetcher, Progress, Request};
 use lifesigns_model::dialect::{self, Dialect, Introduction};
 use lifesigns_model::light::Light;
 use tokio::time::{Instant, timeout};
@@ -99,16 +99,17 @@ pub(crate) async fn within_deadline(
     manner: &mut Manner,
     in_full: bool,
 ) -> Result<Told, Failure> {
-    match timeout(target.deadline, told(fetcher, target, manner, in_full)).await {
+    let way = Way { fetcher, target, progress: Progress::default() };
+    match timeout(target.deadline, way.told(manner, in_full)).await {
         Ok(told) => told,
-        Err(_) => Err(late(target)),
+        Err(_) => Err(late(target, &way.progress)),
     }
 }
 
 /// What the time was used up by: a resolver that does not answer says nothing of the service.
-fn late(target: &Target) -> Failure {
+fn late(target: &Target, progress: &Progress) -> Failure {
     let patience = target.deadline.as_secs_f64();
-    match target.url.domain().filter(|host| is_looked_up(host)) {
+    match target.url.domain().filter(|_| progress.is_resolving()) {
         Some(host) => {
             let message = format!("no resolver says within {patience} s where `{host}` is");
             Failure { is_own: true, ..Failure::unreachable(message) }
@@ -120,74 +121,71 @@ fn late(target: &Target) -> Failure {
     }
 }
 
-async fn told(
-    fetcher: &Fetcher,
-    target: &Target,
-    manner: &mut Manner,
-    in_full: bool,
-) -> Result<Told, Failure> {
-    let place = manner.place.clone().filter(|_| !(manner.is_fallback && in_full));
-    let (answer, latency) = match place {
-        Some(place) => {
-            if !in_full && manner.may_be_head() {
-                let (answer, latency) = get(fetcher, target, &place, Method::HEAD).await?;
-                if answer.status == manner.code {
-                    let answered = answered(target, manner, &answer, latency, true);
-                    return Ok(Told { answered, body: None, url: answer.url });
+/// One question on its way, however many requests it takes, one after the other.
+struct Way<'a> {
+    fetcher: &'a Fetcher,
+    target: &'a Target,
+    progress: Progress,
+}
+
+impl Way<'_> {
+    async fn told(&self, manner: &mut Manner, in_full: bool) -> Result<Told, Failure> {
+        let place = manner.place.clone().filter(|_| !(manner.is_fallback && in_full));
+        let (answer, latency) = match place {
+            Some(place) => {
+                if !in_full && manner.may_be_head() {
+                    let (answer, latency) = self.get(&place, Method::HEAD).await?;
+                    if answer.status == manner.code {
+                        let answered = answered(self.target, manner, &answer, latency, true);
+                        return Ok(Told { answered, body: None, url: answer.url });
+                    }
+                    manner.needs_get = matches!(answer.status, 405 | 501);
                 }
-                manner.needs_get = matches!(answer.status, 405 | 501);
+                self.get(&place, Method::GET).await?
             }
-            get(fetcher, target, &place, Method::GET).await?
-        }
-        None => first_readable(fetcher, target, manner).await?,
-    };
-    let answered = answered(target, manner, &answer, latency, false);
-    let body = match answer.body {
-        Body::Whole(body) => Some(body.to_vec()),
-        Body::TooLong(_) | Body::Unreadable(_) => None,
-    };
-    Ok(Told { answered, body, url: answer.url })
-}
-
-async fn get(
-    fetcher: &Fetcher,
-    target: &Target,
-    url: &Url,
-    method: Method,
-) -> Result<(Answer, Duration), Failure> {
-    let began = Instant::now();
-    let answer = fetcher.fetch(url, &request(target, method)).await?;
-    Ok((answer, began.elapsed()))
-}
-
-/// The first answer that can be read, at the usual places if nothing is known but where the service stands; and where
-/// there is none, the answer there.
-async fn first_readable(
-    fetcher: &Fetcher,
-    target: &Target,
-    manner: &mut Manner,
-) -> Result<(Answer, Duration), Failure> {
-    for path in target.places() {
-        let mut url = target.url.clone();
-        url.set_path(path);
-        url.set_fragment(None);
-        let (answer, latency) = get(fetcher, target, &url, Method::GET).await?;
-        let Body::Whole(body) = &answer.body else { continue };
-        match dialect::read(target.dialect, answer.status, content_type(&answer), body) {
-            // Whatever stands before a service that is not there yet answers a code without a sense.
-            Ok(reading) if reading.dialect == Dialect::Code && answer.status >= 300 => {
-                return Ok((answer, latency));
-            }
-            Ok(_) => {
-                (manner.place, manner.is_fallback) = (Some(url), false);
-                return Ok((answer, latency));
-            }
-            Err(_) => {}
-        }
+            None => self.first_readable(manner).await?,
+        };
+        let answered = answered(self.target, manner, &answer, latency, false);
+        let body = match answer.body {
+            Body::Whole(body) => Some(body.to_vec()),
+            Body::TooLong(_) | Body::Unreadable(_) => None,
+        };
+        Ok(Told { answered, body, url: answer.url })
     }
-    manner.is_fallback = !target.places().is_empty();
-    manner.place = Some(target.url.clone());
-    get(fetcher, target, &target.url, Method::GET).await
+
+    async fn get(&self, url: &Url, method: Method) -> Result<(Answer, Duration), Failure> {
+        let began = Instant::now();
+        let request = request(self.target, method);
+        let answer = self.fetcher.fetch_telling(url, &request, &self.progress).await?;
+        Ok((answer, began.elapsed()))
+    }
+
+    /// The first answer that can be read, at the usual places if nothing is known but where the service stands; and
+    /// where there is none, the answer there.
+    async fn first_readable(&self, manner: &mut Manner) -> Result<(Answer, Duration), Failure> {
+        let target = self.target;
+        for path in target.places() {
+            let mut url = target.url.clone();
+            url.set_path(path);
+            url.set_fragment(None);
+            let (answer, latency) = self.get(&url, Method::GET).await?;
+            let Body::Whole(body) = &answer.body else { continue };
+            match dialect::read(target.dialect, answer.status, content_type(&answer), body) {
+                // Whatever stands before a service that is not there yet answers a code without a sense.
+                Ok(reading) if reading.dialect == Dialect::Code && answer.status >= 300 => {
+                    return Ok((answer, latency));
+                }
+                Ok(_) => {
+                    (manner.place, manner.is_fallback) = (Some(url), false);
+                    return Ok((answer, latency));
+                }
+                Err(_) => {}
+            }
+        }
+        manner.is_fallback = !target.places().is_empty();
+        manner.place = Some(target.url.clone());
+        self.get(&target.url, Method::GET).await
+    }
 }
 
 pub(crate) fn request(target: &Target, method: Method) -> Request {

@@ -46,11 +46,6 @@ impl Names {
         found.wait_for(Option::is_some).await.map_err(|_| gone())?.clone().unwrap_or_else(|| Err(gone()))
     }
 
-    /// Whether a name is being looked up, or waits for that.
-    pub(super) fn is_looked_up(&self, host: &str) -> bool {
-        self.under_way().contains_key(host)
-    }
-
     /// The look-up of that name that is under way, or a new one. It goes on if nobody waits for it any more: the thread
     /// cannot be stopped.
     fn join(&'static self, host: &str) -> watch::Receiver<Found> {
@@ -155,12 +150,13 @@ mod tests {
             let given_up = timeout(Duration::from_millis(1), names.addresses("slow.example")).await;
             assert!(given_up.is_err());
         }
-        assert!(names.is_looked_up("slow.example"));
         assert_eq!(names.addresses("quick.example").await.unwrap().len(), 1, "others are not kept waiting");
-        assert!(!names.is_looked_up("quick.example"));
-        let waiting = tokio::spawn(names.addresses("slow.example"));
+        let under_way = || names.under_way().keys().map(|host| host.to_string()).collect::<Vec<_>>();
+        assert_eq!(under_way(), ["slow.example"]);
+        // Before the answer, so that this is the look-up which it ends.
+        let mut waiting = names.join("slow.example");
         answer.send(()).unwrap();
-        assert_eq!(waiting.await.unwrap().unwrap().len(), 1);
+        assert_eq!(waiting.wait_for(Option::is_some).await.unwrap().clone().unwrap().unwrap().len(), 1);
         assert_eq!(asked.load(SeqCst), 2);
         let failure = names.addresses("nothing.example").await.unwrap_err();
         assert!(!failure.is_own && failure.message.contains("it has no address"), "{failure}");

@@ -91,3 +91,10 @@ async fn resources_of_the_same_name_that_are_somebody_elses_say_nothing() {
     // What was found out is not asked again: a place, and what stands beside it.
     assert_eq!(service.heard()[3..], ["/health/status", "/health", "/status"]);
 }
+
+#[test]
+fn a_service_that_hung_was_not_known_while_others_looked_its_name_up() {
+    let target = Target::new("a", "http://shop.example/health".parse().unwrap());
+    let failure = late(&target, &Progress::default());
+    assert_eq!((failure.kind, failure.is_own), (FailureKind::TimedOut, false));
+}

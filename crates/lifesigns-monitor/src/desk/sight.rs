@@ -19,9 +19,11 @@ pub(super) struct Loss {
     why: String,
     /// Those who are not seen now.
     lost: HashSet<Name>,
-    /// The first ones who were lost, and how many there were.
+    /// The first ones who were lost, who are named.
     first: Vec<Name>,
-    count: usize,
+    /// All who were lost, and how many more there were before the monitor was started anew.
+    counted: HashSet<Name>,
+    forgotten: usize,
 }
 
 impl Desk {
@@ -31,11 +33,8 @@ impl Desk {
         if !loss.lost.insert(Name::clone(name)) {
             return;
         }
-        if !loss.first.contains(name) {
-            loss.count += 1;
-            if loss.first.len() < MOST_NAMES {
-                loss.first.push(Name::clone(name));
-            }
+        if loss.counted.insert(Name::clone(name)) && loss.first.len() < MOST_NAMES {
+            loss.first.push(Name::clone(name));
         }
         self.note_loss(None);
     }
@@ -62,8 +61,10 @@ impl Desk {
             let mut loss = Loss::new(event.began, said["why"].as_str().unwrap_or_default().to_owned());
             let names = said["services"].as_array().into_iter().flatten().filter_map(Value::as_str);
             loss.first = names.map(Name::from).collect();
+            // Whoever is not seen now was counted then.
+            loss.counted = lost.iter().map(|(_, name, _)| name).chain(&loss.first).cloned().collect();
             let count = said["count"].as_u64().and_then(|count| usize::try_from(count).ok());
-            loss.count = count.unwrap_or(loss.first.len());
+            loss.forgotten = count.unwrap_or_default().saturating_sub(loss.counted.len());
             self.loss = Some(loss);
         }
         for (at, name, why) in lost {
@@ -73,7 +74,8 @@ impl Desk {
 
     fn note_loss(&mut self, ended: Option<i64>) {
         let Some(loss) = &self.loss else { return };
-        let detail = json!({"why": loss.why, "services": loss.first, "count": loss.count});
+        let count = loss.counted.len() + loss.forgotten;
+        let detail = json!({"why": loss.why, "services": loss.first, "count": count});
         let (key, began) = (format!("{}-sight", loss.began), loss.began);
         self.event(EventKind::Gap, &key, None, began, ended, &detail);
     }
@@ -81,6 +83,6 @@ impl Desk {
 
 impl Loss {
     fn new(began: i64, why: String) -> Loss {
-        Loss { began, why, lost: HashSet::new(), first: Vec::new(), count: 0 }
+        Loss { began, why, lost: HashSet::new(), first: Vec::new(), counted: HashSet::new(), forgotten: 0 }
     }
 }

@@ -332,3 +332,33 @@ fn a_loss_that_outlasts_the_monitor_is_one_gap() {
     third.keep(9_000, &history).unwrap();
     assert_eq!(gaps(&history)[0].1, Some(9_000));
 }
+
+#[test]
+fn services_beyond_those_that_are_named_were_counted_again_when_they_flickered_or_the_monitor_was_restarted()
+{
+    let (mut first, history) = (desk(), Given::default());
+    let names: Vec<Name> = (0..80).map(|number| format!("service-{number}").into()).collect();
+    let lose = |desk: &mut Desk| names.iter().for_each(|name| desk.lost_sight(1_000, name, "no network"));
+    lose(&mut first);
+    names[1..].iter().for_each(|name| first.sees_again(2_000, name));
+    lose(&mut first);
+    first.sees_again(3_000, &names[79]);
+    first.keep(3_000, &history).unwrap();
+    let told = |history: &Given| {
+        let detail = gaps(history).remove(0).2;
+        (detail["count"].clone(), detail["services"].as_array().unwrap().len())
+    };
+    assert_eq!(told(&history), (json!(80), 50));
+
+    let left = history.batches.lock().unwrap()[0]
+        .iter()
+        .filter_map(|entry| if let Entry::Event(event) = entry { Some(event.clone()) } else { None })
+        .collect();
+    let lost = names[..79].iter().map(|name| (1_000, Name::clone(name), "no network".to_owned())).collect();
+    let mut second = desk();
+    second.restore_sight(9_000, left, lost);
+    second.sees_again(10_000, &names[60]);
+    second.lost_sight(11_000, &names[60], "no network");
+    second.keep(11_000, &history).unwrap();
+    assert_eq!(told(&history), (json!(80), 50));
+}

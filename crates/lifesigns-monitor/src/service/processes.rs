@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 const MOST: usize = 16;
 /// A process that this many readings in a row have not shown is gone.
 const GONE_AFTER: u32 = 20;
-/// So many readings in a row that show nobody else settle who runs.
-pub(super) const SETTLED: u32 = 3;
 /// Beginnings may differ by so many milliseconds: clocks and roundings do.
 const SLACK: i64 = 5_000;
 
@@ -35,8 +33,6 @@ pub(super) struct Met {
 #[serde(default)]
 pub(super) struct Processes {
     known: Vec<Process>,
-    /// How many readings in a row have shown the last one.
-    in_a_row: u32,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -49,8 +45,11 @@ struct Process {
     last_seen: i64,
     /// Readings since then.
     missed: u32,
-    /// It seems to be taking the place of another; that is told once it has.
+    /// It seems to be taking the place of another; that is told once all who were there before are gone.
     is_taking_over: bool,
+    /// Readings that have shown one of those meanwhile.
+    #[serde(default)]
+    beside: u32,
 }
 
 impl Process {
@@ -67,6 +66,12 @@ impl Process {
     fn has_paused(&self, at: i64, seen: Beginning) -> bool {
         let has_fallen = at - seen.latest + SLACK < self.last_seen - self.latest;
         self.began_before(seen) && seen.latest + SLACK < self.last_seen && !has_fallen
+    }
+
+    /// One of those whose place it seems to be taking is still there. After a while they run beside each other.
+    fn stands_beside(&mut self) {
+        self.beside += 1;
+        self.is_taking_over &= self.beside < GONE_AFTER;
     }
 
     fn see(&mut self, at: i64, seen: Beginning) {
@@ -90,7 +95,7 @@ impl Processes {
             .rposition(|one| one.began(seen))
             .or_else(|| self.known.last().is_some_and(|one| one.has_paused(at, seen)).then_some(last));
         let is_same = is_first || place == Some(last);
-        let mut is_news = false;
+        let mut restarted = None;
         let mut process = match place {
             Some(place) => {
                 let mut process = self.known.remove(place);
@@ -100,7 +105,9 @@ impl Processes {
             None => {
                 let is_youngest = !is_first && self.known.iter().all(|one| one.began_before(seen));
                 // Nobody else was seen since it began: there is nobody else.
-                is_news = is_youngest && self.known.iter().all(|one| one.last_seen <= seen.latest + SLACK);
+                let is_news =
+                    is_youngest && self.known.iter().all(|one| one.last_seen <= seen.latest + SLACK);
+                restarted = is_news.then_some(seen.latest);
                 let was_watched = self.known.iter().any(|one| one.first_seen <= seen.latest);
                 Process {
                     earliest: seen.earliest,
@@ -109,21 +116,25 @@ impl Processes {
                     last_seen: at,
                     missed: 0,
                     is_taking_over: is_youngest && !is_news && was_watched,
+                    beside: 0,
                 }
             }
         };
-        self.in_a_row = if is_same { self.in_a_row + 1 } else { 1 };
-        if process.is_taking_over && self.in_a_row >= SETTLED {
-            process.is_taking_over = false;
-            is_news = self.known.iter().all(|one| one.latest < process.latest);
-        }
         self.known.iter_mut().for_each(|one| one.missed += 1);
         self.known.retain(|one| one.missed < GONE_AFTER);
+        if !process.is_taking_over {
+            self.known.iter_mut().filter(|one| one.is_taking_over).for_each(Process::stands_beside);
+        } else if self.known.iter().all(|one| one.is_taking_over) {
+            // Several that took over together are one restart.
+            restarted = self.known.iter().map(|one| one.latest).chain([process.latest]).max();
+            process.is_taking_over = false;
+            self.known.iter_mut().for_each(|one| one.is_taking_over = false);
+        }
         if self.known.len() == MOST {
             self.known.remove(0);
         }
         self.known.push(process);
-        Met { is_same, restarted: is_news.then_some(process.latest) }
+        Met { is_same, restarted }
     }
 
     /// When the youngest of them began.

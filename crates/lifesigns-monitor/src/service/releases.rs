@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::processes::SETTLED;
 use super::{About, Deploy};
 
 /// More than that are not told apart; those that ran longest ago are forgotten.
 const MOST: usize = 16;
 /// What so many readings in a row have not shown runs nowhere; what so many have shown alone runs everywhere.
 const GONE_AFTER: u32 = 20;
+/// So many readings in a row that show nothing else settle what runs, if that was not in doubt before.
+const SETTLED: u32 = 3;
 
 /// What a service runs is called by its revision, and where it says none by its version.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

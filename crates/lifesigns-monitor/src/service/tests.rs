@@ -192,8 +192,28 @@ fn a_process_that_takes_the_place_of_another_after_a_while_is_a_restart_once_it_
     let mut service = Service::default();
     assert_eq!(readings(&mut service, [("a", 0); 20]), []);
     // It began at minute 15, when the other one was still there.
-    let told = readings(&mut service, [("a", 15), ("a", 0), ("a", 15), ("a", 15), ("a", 15), ("a", 15)]);
-    assert_eq!(told, [(25, restarted(15 * MINUTE))]);
+    let old_and_new = [("a", 15), ("a", 0)].into_iter().chain([("a", 15); 30]);
+    assert_eq!(readings(&mut service, old_and_new), [(42, restarted(15 * MINUTE))]);
+}
+
+#[test]
+fn several_processes_that_take_the_place_of_others_are_one_restart() {
+    let mut service = Service { asked: 600 * MINUTE, ..Service::default() };
+    assert_eq!(readings(&mut service, [("a", 100), ("a", 250)].into_iter().cycle().take(20)), []);
+    let overlap = [("a", 615), ("a", 250), ("a", 616), ("a", 100)].into_iter();
+    let told = readings(&mut service, overlap.chain([("a", 615), ("a", 616)].into_iter().cycle().take(60)));
+    assert_eq!(told, [(644, restarted(616 * MINUTE))]);
+}
+
+#[test]
+fn a_second_process_beside_the_first_was_a_restart_as_soon_as_it_was_seen_three_times_in_a_row() {
+    let mut service = Service::default();
+    assert_eq!(readings(&mut service, [("a", 0); 20]), []);
+    let shared = "BBBBABBABBBBBBABAAABBBBBBBBBA".repeat(4);
+    let seen = |letter: char| ("a", if letter == 'B' { 15 } else { 0 });
+    assert_eq!(readings(&mut service, shared.chars().map(seen)), []);
+    // The first one goes: there are fewer of them then, and none is new.
+    assert_eq!(readings(&mut service, [("a", 15); 60]), []);
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! The monitor as a server: pages, resources, and its own health.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use lifesigns::{FleetStatus, Lifesigns};
@@ -24,6 +27,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use crate::access::{self, AccessOptions, Door};
 use crate::connections::{Connections, Place};
 use crate::fleet::Fleet;
+use crate::resources::problem;
 use crate::resources::status::AllServices;
 use crate::{login, pages, resources};
 
@@ -83,9 +87,45 @@ impl Fleet {
 
 /// A request whose body does not come, or whose answer is not begun, does not keep its connection.
 async fn in_time(request: Request, next: Next) -> Response {
-    match timeout(ANSWER_PATIENCE, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, "close")]).into_response(),
+    let is_awaited = Arc::default();
+    let request = request.map(|body| Body::new(Coming { body, is_awaited: Arc::clone(&is_awaited) }));
+    let response = timeout(ANSWER_PATIENCE, next.run(request)).await;
+    response.unwrap_or_else(|_| {
+        let response = if is_awaited.load(Relaxed) {
+            StatusCode::REQUEST_TIMEOUT.into_response()
+        } else {
+            let says = "The monitor is too busy to answer this in time; try again in a minute.";
+            problem(StatusCode::SERVICE_UNAVAILABLE, says)
+        };
+        ([(CONNECTION, "close")], response).into_response()
+    })
+}
+
+/// The body of a request, and whether somebody waits for more of it.
+struct Coming {
+    body: Body,
+    is_awaited: Arc<AtomicBool>,
+}
+
+impl hyper::body::Body for Coming {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        self.is_awaited.store(frame.is_pending(), Relaxed);
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -172,5 +212,43 @@ async fn answer(
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::routing::post;
+
+    use super::*;
+
+    /// A body of which no more comes.
+    struct Stuck;
+
+    impl hyper::body::Body for Stuck {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_the_monitor_was_too_slow_for_was_the_fault_of_the_client() {
+        let slow = post(async |_: Bytes| pending::<()>().await);
+        let router = Router::new().route("/", slow).layer(from_fn(in_time));
+        let check = async |body: Body, expected: StatusCode| {
+            let answer = router.clone().oneshot(Request::post("/").body(body).unwrap()).await.unwrap();
+            assert_eq!(answer.status(), expected);
+            assert_eq!(answer.headers()[CONNECTION], "close");
+        };
+        check(Body::from("by=kim"), StatusCode::SERVICE_UNAVAILABLE).await;
+        check(Body::empty(), StatusCode::SERVICE_UNAVAILABLE).await;
+        check(Body::new(Stuck), StatusCode::REQUEST_TIMEOUT).await;
     }
 }

@@ -13,7 +13,7 @@ use axum::http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderVal
 use axum::http::{Method, Response, StatusCode};
 use axum::middleware::Next;
 use lifesigns::{Lifesigns, NotLetIn, Scope};
-use url::Url;
+use url::{Origin, Url};
 
 pub(crate) use self::near::Caller;
 use self::near::is_loopback_name;
@@ -113,6 +113,8 @@ struct Inner {
     options: AccessOptions,
     /// The host of the monitor's own link.
     own: Option<String>,
+    /// The origin of that link (RFC 6454).
+    origin: Option<Origin>,
     /// How the page that asks for a token presents itself.
     settings: Settings,
     sessions: Sessions,
@@ -121,7 +123,8 @@ struct Inner {
 impl Door {
     pub(crate) fn new(lifesigns: Lifesigns, options: AccessOptions, settings: Settings) -> Door {
         let own = own_host(settings.link.as_deref());
-        Door(Arc::new(Inner { lifesigns, options, own, settings, sessions: Sessions::default() }))
+        let origin = settings.link.as_deref().and_then(|link| Some(Url::parse(link).ok()?.origin()));
+        Door(Arc::new(Inner { lifesigns, options, own, origin, settings, sessions: Sessions::default() }))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -206,7 +209,7 @@ impl Door {
 
     /// Whether no page of somebody else makes a browser send this.
     pub(crate) fn is_of_own_page(&self, request: &Request) -> bool {
-        caller(request).is_of_own_page(self.0.own.as_deref())
+        caller(request).is_of_own_page(self.0.origin.as_ref())
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use axum::http::header::{HOST, HeaderMap, ORIGIN};
 use axum::http::uri::{Authority, Uri};
-use url::Url;
+use url::{Origin, Url};
 
 /// What proxies add to what they pass on: RFC 7239, RFC 9110 §7.6.3, and what was usual before.
 const PASSED_ON: [&str; 5] = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
@@ -57,8 +57,8 @@ impl Caller<'_> {
         PASSED_ON.into_iter().find(|name| self.headers.contains_key(*name))
     }
 
-    /// Whether no page of somebody else makes a browser send this. `own` is the monitor's declared host.
-    pub(crate) fn is_of_own_page(self, own: Option<&str>) -> bool {
+    /// Whether no page of somebody else makes a browser send this. `own` is where the monitor says that it is.
+    pub(crate) fn is_of_own_page(self, own: Option<&Origin>) -> bool {
         let text = |value: &axum::http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
         if let Some(site) = self.headers.get("sec-fetch-site") {
             return matches!(&*text(site), "same-origin" | "none");
@@ -67,8 +67,7 @@ impl Caller<'_> {
         let Some(origin) = self.headers.get(ORIGIN).map(text) else { return true };
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         let is_own = self.authority().zip(authority).is_some_and(|(own, authority)| own == *authority);
-        let host = Url::parse(&origin).ok().and_then(|origin| Some(origin.host_str()?.to_owned()));
-        is_own || host.is_some_and(|host| own == Some(&*host))
+        is_own || own.is_some_and(|own| Url::parse(&origin).is_ok_and(|origin| origin.origin() == *own))
     }
 }
 
@@ -138,7 +137,8 @@ mod tests {
             let mut headers = headers_of(pairs);
             headers.insert(HOST, "10.0.0.5:8090".parse().unwrap());
             let caller = Caller { headers: &headers, uri: &Uri::from_static("/"), peer: None };
-            assert_eq!(caller.is_of_own_page(Some("status.example")), expected, "{pairs:?}");
+            let own = Url::parse("https://status.example/fleet").unwrap().origin();
+            assert_eq!(caller.is_of_own_page(Some(&own)), expected, "{pairs:?}");
         };
         check(&[], true);
         check(&[("sec-fetch-site", "same-origin"), ("origin", "https://elsewhere.example")], true);
@@ -147,6 +147,9 @@ mod tests {
         check(&[("origin", "http://10.0.0.5:8090")], true);
         check(&[("origin", "http://10.0.0.5:9999")], false);
         check(&[("origin", "https://status.example")], true);
+        // Another service of the same host, and whoever can speak for it without TLS.
+        check(&[("origin", "https://status.example:8443")], false);
+        check(&[("origin", "http://status.example")], false);
         check(&[("origin", "http://evil.example")], false);
         check(&[("origin", "null")], false);
     }

@@ -283,6 +283,7 @@ fn member(name: &str, outage: &Outage) -> Member {
             deploy: None,
         },
         joined: outage.began,
+        turned: 0,
         traits: vec!["host db-3.acme.internal".to_owned(), "dependency database".to_owned()],
     }
 }
@@ -297,6 +298,7 @@ fn incidents(members: Vec<Member>, now: i64) -> Result<Vec<Entry>, Box<dyn Error
             began,
             joined: began,
             members,
+            before: None,
             told: std::collections::BTreeMap::new(),
             acknowledged: None,
         };

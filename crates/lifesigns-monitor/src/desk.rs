@@ -156,7 +156,7 @@ impl Desk {
             }
             Change::OutageChanged => {
                 let Some(outage) = &service.outage else { return };
-                if let Some(id) = self.incidents.changed(&target.name, now_of(service, outage), &service.why)
+                if let Some(id) = self.incidents.changed(now, &target.name, now_of(service, outage), &service.why)
                 {
                     self.outage(target, service, outage, None, &id);
                     self.incident(&id);

@@ -3,6 +3,7 @@
 //! Pure: outages come in with their times, and whoever has the time asks what is due. An incident that goes on is kept
 //! as JSON and given to [`Incidents::restore`] after a restart.
 
+mod telling;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -11,21 +12,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::told::Told;
-use super::message::{Affected, Message, MessageKind};
+use super::message::{Affected, Message};
 use super::rules::{Maintenance, Route};
 use crate::service::{Letter, Name};
 
-const DAY: i64 = 24 * 3_600_000;
-/// How long nobody has to join before the first message goes out, unless the route waits for less.
-const SETTLED: i64 = 10_000;
-/// The first message waits for joiners no longer than so many times what the route waits.
-const LONGEST_WAIT: i64 = 4;
 /// Outages join one another for so many times the time of a cascade.
 const LONGEST_CASCADE: i64 = 4;
 /// Fewer outages than this show nothing by what they have in common.
 const FEWEST_ALIKE: usize = 3;
-/// The longest that is waited from one reminder to the next.
-const RAREST_REMINDER: i64 = DAY;
 
 /// Outages that belong together.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -38,6 +32,9 @@ pub struct Incident {
     pub joined: i64,
     /// The outages, in the order in which they joined.
     pub members: Vec<Member>,
+    /// How bad outages of members got that have gone out anew since.
+    #[serde(default)]
+    pub before: Option<Letter>,
     /// Who has been told what, by the name of the route.
     pub told: BTreeMap<String, Told>,
     /// Who has taken it up, if somebody has.
@@ -51,6 +48,9 @@ pub struct Member {
     pub affected: Affected,
     /// When it joined, in milliseconds since 1970.
     pub joined: i64,
+    /// When it got as bad as it has got.
+    #[serde(default)]
+    pub turned: i64,
     /// What others may have in common with it: `host 10.0.0.7`, `dependency db`.
     pub traits: Vec<String>,
 }
@@ -78,7 +78,8 @@ impl Incident {
 
     /// How bad it got.
     pub fn worst(&self) -> Letter {
-        self.members.iter().map(|member| member.affected.light).max().unwrap_or(Letter::G)
+        let lights = self.members.iter().map(|member| member.affected.light);
+        lights.chain(self.before).max().unwrap_or(Letter::G)
     }
 
     /// What at least four of five of its services, and two, have in common.
@@ -168,22 +169,16 @@ impl Incidents {
     /// A service is out. Gives the id of the incident that it is part of.
     pub fn began(&mut self, now: i64, affected: Affected, traits: Vec<String>) -> String {
         let found = self.place_for(now, &affected.name, &traits);
-        let member = Member { affected, joined: now, traits };
+        let member = Member { affected, joined: now, turned: now, traits };
         if let Some(index) = found {
             let incident = &mut self.open[index];
             incident.joined = now;
             match incident.members.iter_mut().find(|one| one.affected.name == member.affected.name) {
                 // It was out before, and is again.
                 Some(known) => {
-                    let (before, now) = (known.affected.light, member.affected.current());
+                    incident.before = incident.before.max(Some(known.affected.light));
+                    incident.told.values_mut().for_each(|told| told.goes_out_anew(&known.affected));
                     *known = member;
-                    known.affected.light = before.max(known.affected.light);
-                    known.affected.turn(now);
-                    let name = &known.affected.name;
-                    for told in incident.told.values_mut().filter(|told| told.names.contains(name)) {
-                        told.well.remove(name);
-                        told.anew.insert(name.clone());
-                    }
                 }
                 None => incident.members.push(member),
             }
@@ -197,6 +192,7 @@ impl Incidents {
             began,
             joined: now,
             members: vec![member],
+            before: None,
             told,
             acknowledged,
         });
@@ -204,17 +200,20 @@ impl Incidents {
     }
 
     /// An outage is otherwise than before, better or worse. Gives the incident.
-    pub fn changed(&mut self, name: &str, now: Letter, cause: &str) -> Option<String> {
-        let (id, affected) = self.current(name)?;
-        affected.turn(now);
-        cause.clone_into(&mut affected.cause);
+    pub fn changed(&mut self, at: i64, name: &str, now: Letter, cause: &str) -> Option<String> {
+        let (id, member) = self.current(name)?;
+        if now > member.affected.light {
+            member.turned = at;
+        }
+        member.affected.turn(now);
+        cause.clone_into(&mut member.affected.cause);
         Some(id)
     }
 
     /// A service is green again. Gives the incident.
     pub fn ended(&mut self, now: i64, name: &str) -> Option<String> {
-        let (id, affected) = self.current(name)?;
-        (affected.ended, affected.now) = (Some(now), None);
+        let (id, member) = self.current(name)?;
+        (member.affected.ended, member.affected.now) = (Some(now), None);
         Some(id)
     }
 
@@ -225,12 +224,10 @@ impl Incidents {
         true
     }
 
-    fn current(&mut self, name: &str) -> Option<(String, &mut Affected)> {
+    fn current(&mut self, name: &str) -> Option<(String, &mut Member)> {
         self.open.iter_mut().rev().find_map(|incident| {
-            let id = &incident.id;
-            let mut members = incident.members.iter_mut().map(|member| &mut member.affected);
-            let found = members.find(|affected| affected.name == name && affected.ended.is_none())?;
-            Some((id.clone(), found))
+            let is_it = |member: &&mut Member| member.affected.name == name && member.affected.is_out();
+            Some((incident.id.clone(), incident.members.iter_mut().find(is_it)?))
         })
     }
 
@@ -307,125 +304,6 @@ impl Incidents {
         let closing = self.open.iter().filter(|incident| incident.is_over()).map(|_| now);
         self.open.iter().flat_map(routes).map(|(_, at)| at).chain(closing).min()
     }
-
-    /// What a route is told next of an incident as it stands, and when.
-    fn next(&self, incident: &Incident, route: &Route, now: i64) -> Option<(MessageKind, i64)> {
-        let told = incident.told.get(&route.name);
-        let concerned = || incident.members.iter().filter(|member| route.is_for(&member.affected));
-        if let Some(told) = told.filter(|told| !told.is_over) {
-            if concerned().all(|member| member.affected.ended.is_some()) {
-                return Some((MessageKind::Resolved, now));
-            }
-            let quiet = |at: i64| route.quiet_until(at.max(now)).unwrap_or(at);
-            let more = concerned().filter(|member| told.is_news(&member.affected.name));
-            let more = more.filter_map(|member| self.ripe(member, route, now)).min();
-            // Of those that are well one after the other the others soon follow.
-            let better = concerned().filter(|member| told.is_better(&member.affected));
-            let better = better.filter_map(|member| member.affected.ended).max();
-            let better = better.map(|ended| ended + route.group_interval.max(SETTLED));
-            let updated = more.into_iter().chain(better).min();
-            let updated =
-                updated.map(|at| (MessageKind::Updated, quiet(at.max(told.last + route.group_interval))));
-            let remind = route.remind.filter(|_| incident.acknowledged.is_none());
-            let reminded = remind.and_then(|first| {
-                let wait = first.saturating_mul(1 << told.reminders.min(20)).min(RAREST_REMINDER.max(first));
-                let due = (told.last + wait).max(now);
-                // Somebody who works on it needs no reminder.
-                let out = concerned().filter(|member| member.affected.ended.is_none());
-                let free = out.map(|member| self.maintained_until(&member.affected.name, due)).min()?;
-                Some((MessageKind::Reminder, quiet(free.unwrap_or(told.last + wait))))
-            });
-            return updated.into_iter().chain(reminded).min_by_key(|(_, at)| *at);
-        }
-        let ripe = concerned().filter(|member| told.is_none_or(|told| told.is_news(&member.affected.name)));
-        let first = ripe.filter_map(|member| self.ripe(member, route, now)).min()?;
-        let settled = incident.joined + SETTLED.min(route.group_wait);
-        let at = (first + route.group_wait).max(settled).min(first + LONGEST_WAIT * route.group_wait);
-        Some((MessageKind::Opened, route.quiet_until(at.max(now)).unwrap_or(at)))
-    }
-
-    /// When an outage that goes on may be told of; `None` if it is over.
-    fn ripe(&self, member: &Member, route: &Route, now: i64) -> Option<i64> {
-        let affected = &member.affected;
-        if affected.ended.is_some() {
-            return None;
-        }
-        let ripe = ripe(member, route);
-        Some(self.maintained_until(&affected.name, ripe.max(now)).map_or(ripe, |end| ripe.max(end)))
-    }
-
-    /// Whether an outage is over that would have been told, had not something else been told just before.
-    fn is_missed(&self, member: &Member, route: &Route, opened: i64) -> bool {
-        let ripe = ripe(member, route);
-        member.affected.ended.is_some_and(|ended| ended > ripe && ended > opened)
-            && self.maintained_until(&member.affected.name, ripe).is_none()
-            && route.quiet_until(ripe).is_none()
-    }
-
-    /// Until when a service is under maintenance, if it is then.
-    fn maintained_until(&self, name: &str, at: i64) -> Option<i64> {
-        self.maintenance.iter().filter(|one| one.covers(name, at)).map(|one| one.to).max()
-    }
-
-    fn message(&self, incident: &Incident, route: &Route, kind: MessageKind, now: i64) -> Message {
-        let told = incident.told.get(&route.name);
-        let concerned = || incident.members.iter().filter(|member| route.is_for(&member.affected));
-        let is_worked_on = |affected: &Affected| {
-            affected.ended.is_none() && self.maintained_until(&affected.name, now).is_some()
-        };
-        let is_meant = |member: &&Member| {
-            let affected = &member.affected;
-            let is_told = told.is_some_and(|told| told.names.contains(&affected.name));
-            match kind {
-                MessageKind::Reminder if is_worked_on(affected) => false,
-                // Whoever was told of always is.
-                _ if is_told => true,
-                MessageKind::Resolved => told
-                    .and_then(|told| told.opened)
-                    .is_some_and(|opened| self.is_missed(member, route, opened)),
-                _ => affected.ended.is_none() && !is_worked_on(affected),
-            }
-        };
-        let services: Vec<Affected> =
-            concerned().filter(is_meant).map(|member| member.affected.clone()).collect();
-        let is_more =
-            services.iter().any(|one| one.ended.is_none() && told.is_none_or(|told| told.is_news(&one.name)));
-        let light = services.iter().map(|affected| affected.light).max().unwrap_or(Letter::G);
-        let current = services.iter().map(Affected::current).max().unwrap_or(Letter::G);
-        let count = told.map_or(0, |told| told.messages);
-        let id = format!("{}/{}/{count}-{now}", incident.id, route.name);
-        Message {
-            first: if count == 0 { Some(id.clone()) } else { told.and_then(|told| told.first.clone()) },
-            id,
-            incident: incident.id.clone(),
-            kind,
-            light,
-            now: (kind != MessageKind::Resolved && current < light).then_some(current),
-            is_better: kind == MessageKind::Updated && !is_more,
-            began: services
-                .iter()
-                .map(|affected| affected.began)
-                .chain(told.and_then(|told| told.began))
-                .min()
-                .unwrap_or(incident.began),
-            at: match kind {
-                // Also of those that were well again before anybody was told.
-                MessageKind::Resolved => {
-                    concerned().filter_map(|one| one.affected.ended).max().unwrap_or(now)
-                }
-                _ => now,
-            },
-            services,
-            shared: incident.shared(),
-            endangered: self.endangered(incident),
-            link: self.setup.link.as_ref().map(|link| format!("{link}/incidents/{}", incident.id)),
-        }
-    }
-}
-
-/// When an outage may be told of, unless somebody works on it.
-fn ripe(member: &Member, route: &Route) -> i64 {
-    member.joined.max(member.affected.began + route.after)
 }
 
 fn reach<'a>(edges: &'a HashMap<Name, Vec<Name>>, from: &str) -> HashSet<&'a str> {

@@ -103,6 +103,11 @@ impl Message {
 }
 
 impl Affected {
+    /// Whether it goes on.
+    pub const fn is_out(&self) -> bool {
+        self.ended.is_none()
+    }
+
     /// How it is now: green once it has ended.
     pub fn current(&self) -> Letter {
         if self.ended.is_some() { Letter::G } else { self.now.unwrap_or(self.light) }

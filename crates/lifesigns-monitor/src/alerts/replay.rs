@@ -66,7 +66,7 @@ impl Play {
         while let Some(at) = self.incidents.next_due(self.now).filter(|at| *at <= end) {
             self.now = self.now.max(at);
             let due = self.incidents.due(self.now);
-            if due == Due::default() {
+            if due == Due::default() && self.incidents.next_due(self.now).is_none_or(|at| at <= self.now) {
                 break;
             }
             let at = self.now;

@@ -50,10 +50,7 @@ pub fn body(message: &Message) -> String {
     let light = light(message.light);
     let (began, at, lasted) = (time(message.began), time(message.at), span(message.lasted()));
     if message.kind == MessageKind::Resolved {
-        add(
-            &mut text,
-            &format!("All is well again since {at}. It was {light} from {began} on, for {lasted}."),
-        );
+        add(&mut text, &format!("It is over since {at}. It was {light} from {began} on, for {lasted}."));
     } else {
         let since = if message.now.is_some() {
             format!("{}. Not green", state(message.light, message.now))

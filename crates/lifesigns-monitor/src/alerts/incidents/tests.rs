@@ -1,11 +1,12 @@
 use proptest::prelude::*;
 
+use super::super::message::MessageKind::{self, Opened, Reminder, Resolved, Updated};
 use super::super::rules::{Pattern, Quiet};
 use super::*;
-use MessageKind::{Opened, Reminder, Resolved, Updated};
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
 
 fn affected(name: &str, light: Letter, began: i64) -> Affected {
     Affected {
@@ -43,8 +44,10 @@ impl Played {
         while let Some(next) = self.incidents.next_due(self.now).filter(|next| *next <= end) {
             self.now = self.now.max(next);
             let due = self.incidents.due(self.now);
-            let (now, is_idle) = (self.now, due == Due::default());
-            assert!(!is_idle, "something was due at {now} and nothing came");
+            let is_idle =
+                due == Due::default() && self.incidents.next_due(self.now).is_none_or(|at| at <= self.now);
+            assert!(!is_idle, "something was due at {} and nothing came", self.now);
+            let now = self.now;
             self.told.extend(due.messages.into_iter().map(|(route, message)| (now, route, message)));
         }
         self.now = end;
@@ -244,6 +247,103 @@ fn who_is_worked_on_is_not_told_of_with_others() {
 }
 
 #[test]
+fn an_end_waits_for_nobody_who_may_not_be_told_of() {
+    let route = Route { group_wait: 0, remind: None, ..Route::new("ops") };
+    let mut played = Played::with_routes(vec![route]);
+    played.incidents.maintenance = vec![Maintenance {
+        services: vec![Pattern::new("worked-on")],
+        from: 0,
+        to: 60 * MINUTE,
+        reason: "a new disk".to_owned(),
+    }];
+    played.out("a");
+    played.until(MINUTE);
+    played.out("worked-on");
+    played.until(10 * MINUTE);
+    played.well("a");
+    played.until(90 * MINUTE);
+    played.well("worked-on");
+    played.until(91 * MINUTE);
+    let expected = [
+        (0, Opened, vec!["a"]),
+        (10 * MINUTE, Resolved, vec!["a"]),
+        (60 * MINUTE, Opened, vec!["worked-on"]),
+        (90 * MINUTE, Resolved, vec!["worked-on"]),
+    ];
+    assert_eq!(played.story(), expected);
+}
+
+#[test]
+fn who_goes_out_anew_while_it_is_worked_on_stays_as_it_was_told() {
+    let mut played = Played::with_routes(vec![Route { group_wait: 0, remind: None, ..Route::new("ops") }]);
+    played.out("a");
+    played.out("b");
+    played.until(MINUTE);
+    played.well("b");
+    played.incidents.maintenance = vec![Maintenance {
+        services: vec![Pattern::new("b")],
+        from: 2 * MINUTE,
+        to: 60 * MINUTE,
+        reason: "a new disk".to_owned(),
+    }];
+    played.until(3 * MINUTE);
+    played.out("b");
+    played.until(20 * MINUTE);
+    played.well("a");
+    played.until(21 * MINUTE);
+    assert_eq!(played.story(), [(0, Opened, vec!["a", "b"]), (20 * MINUTE, Resolved, vec!["a", "b"])]);
+    let ends: Vec<Option<i64>> = played.told[1].2.services.iter().map(|one| one.ended).collect();
+    assert_eq!(ends, [Some(20 * MINUTE), Some(MINUTE)]);
+    played.until(61 * MINUTE);
+    assert_eq!(played.story()[2..], [(60 * MINUTE, Opened, vec!["b"])]);
+}
+
+#[test]
+fn a_route_for_red_is_not_told_of_amber_since_it_was_red_before() {
+    let mut played = Played::with_routes(vec![Route { group_wait: 0, remind: None, ..Route::new("ops") }]);
+    played.incidents.began(0, affected("stock", Letter::A, 0), Vec::new());
+    played.out("base");
+    played.until(MINUTE);
+    played.well("base");
+    played.until(2 * MINUTE);
+    played.incidents.began(played.now, affected("base", Letter::A, played.now), Vec::new());
+    played.until(10 * MINUTE);
+    assert_eq!(played.story(), [(0, Opened, vec!["base"]), (MINUTE, Resolved, vec!["base"])]);
+    assert_eq!((played.incidents.open()[0].worst(), played.incidents.open().len()), (Letter::R, 1));
+}
+
+#[test]
+fn whoever_was_told_is_told_the_end_although_the_route_has_changed() {
+    let mut played = Played::with_routes(vec![Route::new("ops")]);
+    played.out("a");
+    played.until(MINUTE);
+    let kept = serde_json::to_string(&played.incidents.open()[0]).unwrap();
+    let narrowed = Route { services: vec![Pattern::new("b")], ..Route::new("ops") };
+    let mut again = Played::with_routes(vec![narrowed]);
+    again.incidents.restore(serde_json::from_str(&kept).unwrap());
+    again.until(2 * MINUTE);
+    assert_eq!(again.told, []);
+    again.well("a");
+    again.until(3 * MINUTE);
+    assert_eq!(again.story(), [(2 * MINUTE, Resolved, vec!["a"])]);
+}
+
+#[test]
+fn those_that_turn_red_one_after_the_other_are_one_message() {
+    let mut played = Played::with_routes(vec![Route { remind: None, ..Route::new("ops") }]);
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        played.incidents.began(0, affected(name, Letter::A, 0), Vec::new());
+    }
+    for (index, name) in (0..).zip(names) {
+        played.until(60 * MINUTE + index * 5 * SECOND);
+        played.incidents.changed(played.now, name, Letter::R, "is down");
+    }
+    played.until(70 * MINUTE);
+    assert_eq!(played.story(), [(60 * MINUTE + 30 * SECOND, Opened, names.to_vec())]);
+}
+
+#[test]
 fn reminders_come_ever_more_rarely_and_end_when_somebody_takes_it_up() {
     let mut played = Played::with_routes(vec![Route::new("ops")]);
     played.out("a");
@@ -332,11 +432,11 @@ fn a_reminder_said_the_worst_there_was() {
     played.out("a");
     played.out("b");
     played.until(10 * MINUTE);
-    played.incidents.changed("a", Letter::A, "is slow");
+    played.incidents.changed(played.now, "a", Letter::A, "is slow");
     played.until(70 * MINUTE);
     played.well("b");
     played.until(200 * MINUTE);
-    played.incidents.changed("a", Letter::R, "is down");
+    played.incidents.changed(played.now, "a", Letter::R, "is down");
     played.until(500 * MINUTE);
     played.well("a");
     played.until(600 * MINUTE);
@@ -369,7 +469,7 @@ fn each_route_is_told_of_what_it_is_for() {
     played.incidents.began(0, affected("stock", Letter::A, 0), Vec::new());
     played.until(MINUTE);
     played.out("orders");
-    played.incidents.changed("stock", Letter::R, "is worse");
+    played.incidents.changed(played.now, "stock", Letter::R, "is worse");
     played.until(15 * MINUTE);
     let told: Vec<(&str, MessageKind, usize)> = played
         .told
@@ -396,41 +496,86 @@ fn what_is_kept_is_told_on_after_a_restart() {
 }
 
 proptest! {
-    /// Whatever happens, a route is told of the end of each outage it was told of, and of no other; and each message
-    /// once.
+    /// Whatever happens, a route is told of the end of each outage it was told of; each message once; and of every
+    /// outage that is for it and lasts.
     #[test]
-    fn openings_and_ends_come_in_pairs(steps in proptest::collection::vec((0usize..6, any::<bool>(), 0i64..400), 1..80)) {
-        let mut played = Played::with_routes(vec![Route::new("ops"), Route { after: MINUTE, ..Route::new("late") }]);
+    fn openings_and_ends_come_in_pairs(
+        steps in proptest::collection::vec((0_usize..6, 0_usize..3, 0_i64..1500), 1..80),
+        worked_on in (0_i64..200, 1_i64..200),
+    ) {
+        let quiet = vec![Quiet { days: Vec::new(), from: 60, to: 300 }];
+        let mut played = Played::with_routes(vec![
+            Route::new("ops"),
+            Route { after: MINUTE, light: Letter::A, ..Route::new("late") },
+            Route { quiet, ..Route::new("day") },
+        ]);
+        let from = worked_on.0 * MINUTE;
+        let (to, reason) = (from + worked_on.1 * MINUTE, String::new());
+        played.incidents.maintenance = vec![Maintenance { services: vec![Pattern::new("f")], from, to, reason }];
         let names = ["a", "b", "c", "d", "e", "f"];
-        let mut is_out = [false; 6];
-        for (index, out, wait) in steps {
-            if out != is_out[index] {
-                if out { played.out(names[index]) } else { played.well(names[index]) }
-                is_out[index] = out;
+        let mut lights = [Letter::G; 6];
+        let mut red = [None; 6];
+        for (index, light, wait) in steps {
+            let (name, now) = (names[index], played.now);
+            let light = [Letter::G, Letter::A, Letter::R][light];
+            match (lights[index], light) {
+                (before, after) if before == after => {}
+                (Letter::G, after) => {
+                    played.incidents.began(now, affected(name, after, now), Vec::new());
+                }
+                (_, Letter::G) => {
+                    played.incidents.ended(now, name);
+                }
+                (_, after) => {
+                    played.incidents.changed(now, name, after, "is otherwise");
+                }
+            }
+            lights[index] = light;
+            match light {
+                Letter::R => {
+                    red[index].get_or_insert(now);
+                }
+                _ => red[index] = None,
             }
             played.until(played.now + wait * SECOND);
-        }
-        for (index, out) in is_out.into_iter().enumerate() {
-            if out {
-                played.well(names[index]);
+            for (name, since) in names.iter().zip(red).take(5) {
+                let Some(since) = since.filter(|since| played.now - since > 10 * MINUTE) else { continue };
+                // In the last message of one of its incidents it is out.
+                let mut last: HashMap<&str, &Message> = HashMap::new();
+                for (_, route, message) in &played.told {
+                    if route == "ops" {
+                        last.insert(&message.incident, message);
+                    }
+                }
+                let is_known = last.values().any(|message| {
+                    message.services.iter().any(|one| one.name == *name && one.is_out())
+                });
+                prop_assert!(is_known, "{name} is red since {since}, now {}", played.now);
             }
         }
-        played.until(played.now + 60 * MINUTE);
+        for (name, light) in names.iter().zip(lights) {
+            if light != Letter::G {
+                played.well(name);
+            }
+        }
+        played.until(played.now + 24 * 60 * MINUTE);
         prop_assert_eq!(played.incidents.open(), &[]);
         let ids: HashSet<&str> = played.told.iter().map(|(_, _, message)| &*message.id).collect();
         prop_assert_eq!(ids.len(), played.told.len());
         let mut open: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-        for (_, route, message) in &played.told {
+        for (at, route, message) in &played.told {
             let key = (&**route, &*message.incident);
             let names: BTreeSet<&str> = message.services.iter().map(|affected| &*affected.name).collect();
+            let is_quiet = route == "day" && (HOUR..5 * HOUR).contains(&at.rem_euclid(24 * HOUR));
+            prop_assert!(!is_quiet || message.kind == Resolved, "{at}");
             match message.kind {
-                MessageKind::Opened => {
+                Opened => {
                     prop_assert!(open.insert(key, names).is_none());
                 }
-                MessageKind::Updated | MessageKind::Reminder => {
+                Updated | Reminder => {
                     open.get_mut(&key).unwrap().extend(names);
                 }
-                MessageKind::Resolved => {
+                Resolved => {
                     // Those that were out and well again after its opening are named as well.
                     let told = open.remove(&key).unwrap();
                     prop_assert!(told.is_subset(&names), "{told:?} {names:?}");

@@ -128,7 +128,7 @@ fn what_is_better_than_it_was_says_both() {
 fn a_body_that_ends_an_incident_says_how_long_it_was() {
     let over = Affected { ended: Some(BEGAN + 245_000), ..affected("orders") };
     let expected = "\
-All is well again since 2026-03-16 18:04:05 UTC. It was RED from 2026-03-16 18:00:00 UTC on, for 4 min.
+It is over since 2026-03-16 18:04:05 UTC. It was RED from 2026-03-16 18:00:00 UTC on, for 4 min.
 
 Service: orders
 Cause: connection refused

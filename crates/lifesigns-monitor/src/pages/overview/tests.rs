@@ -53,6 +53,7 @@ fn cascade(names: &[&str]) -> Incident {
             deploy: None,
         },
         joined: NOW - 290_000,
+        turned: 0,
         traits: vec!["host db-3".to_owned()],
     });
     Incident {
@@ -60,6 +61,7 @@ fn cascade(names: &[&str]) -> Incident {
         began: NOW - 300_000,
         joined: NOW - 290_000,
         members: members.collect(),
+        before: None,
         told: BTreeMap::new(),
         acknowledged: None,
     }

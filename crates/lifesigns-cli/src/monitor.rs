@@ -226,7 +226,10 @@ impl Part {
             .name(name.to_owned())
             .spawn(move || {
                 let _working = working;
-                runtime.block_on(work(stopped))
+                let ended = runtime.block_on(work(stopped));
+                // Nobody waits for a resolver or a disk that hangs: the history has yet to be made safe.
+                runtime.shutdown_background();
+                ended
             })
             .map_err(|error| Problem::new("the system gave no thread").because(&error))?;
         Ok(Part { name, stop, over, thread })
@@ -266,5 +269,31 @@ fn announce(what: &str, listener: &TcpListener) {
     let Ok(address) = listener.local_addr() else { return };
     if let Err(error) = printer::result(&format!("{what}{address}")) {
         tracing::warn!(%error, "standard output cannot be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_resolver_that_hung_kept_the_monitor_from_its_end() {
+        let (hangs, is_hanging) = mpsc::channel();
+        let (answer, answers) = mpsc::channel::<()>();
+        let part = Part::start("lifesigns-test", async move |stop| {
+            tokio::task::spawn_blocking(move || {
+                hangs.send(()).unwrap();
+                answers.recv()
+            });
+            // That it is gone is as good as that it is sent.
+            drop(stop.await);
+            Ok(())
+        });
+        let part = part.unwrap_or_else(|_| panic!("no thread"));
+        is_hanging.recv().unwrap();
+        assert!(part.end().is_ok());
+        assert!(answer.send(()).is_ok(), "it hangs still");
     }
 }

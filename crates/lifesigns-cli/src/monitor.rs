@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::Args;
 use lifesigns_model::history::HistoryStore;
-use lifesigns_monitor::{serve, serve_agent};
+use lifesigns_monitor::{Fleet, serve, serve_agent};
 use tokio::sync::oneshot;
 use url::Url;
 
@@ -135,6 +135,7 @@ fn seconds(text: &str) -> Result<String, String> {
 pub struct Monitor {
     asking: Part,
     answering: Part,
+    fleet: Fleet,
     store: Arc<dyn HistoryStore>,
 }
 
@@ -166,15 +167,16 @@ impl Monitor {
                 Ok(())
             })?
         };
+        let agents_fleet = fleet.clone();
         let answering = Part::start("lifesigns-pages", async move |stop| {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             if let Some(agents) = agents {
-                tokio::spawn(serve_agent(tokio::net::TcpListener::from_std(agents)?, fleet));
+                tokio::spawn(serve_agent(tokio::net::TcpListener::from_std(agents)?, agents_fleet));
             }
             serve(listener, router, lifesigns, stop).await;
             Ok(())
         })?;
-        Ok(Monitor { asking, answering, store })
+        Ok(Monitor { asking, answering, fleet, store })
     }
 
     /// Waits until a part of it ends by itself, which none should.
@@ -193,6 +195,8 @@ impl Monitor {
         // Pages that listen for changes are told that there will be none.
         let asked = self.asking.end();
         let answered = self.answering.end();
+        // Until now somebody may have taken an incident up.
+        self.fleet.keep_rest();
         self.store.flush(LAST_READINGS).map_err(|error| {
             Problem::new("the last readings could not be kept")
                 .because(&error)

@@ -344,7 +344,11 @@ impl Inner {
 
     pub(crate) fn tell_news(&self) {
         self.news.notify_one();
-        self.changes.send_modify(|count| *count += 1);
+        self.changes.send_if_modified(|count| {
+            let goes_on = *count != NO_MORE;
+            *count += u64::from(goes_on);
+            goes_on
+        });
     }
 
     /// Takes in what a poll has seen. Everything that follows from it is written down at once.

@@ -120,6 +120,12 @@ impl Inner {
 }
 
 impl Fleet {
+    /// Takes to the history what was said to the fleet after [`Self::watch`] had ended, such as that somebody takes an
+    /// incident up. For whoever goes on to serve its pages until then.
+    pub fn keep_rest(&self) {
+        self.inner.keep();
+    }
+
     /// Whether the history of the fleet keeps what happens, as a check for the health of the monitor itself. It turns
     /// the light amber and fails neither readiness nor liveness: the monitor goes on to watch, to decide and to tell.
     pub fn history_check(&self) -> Check {
@@ -155,10 +161,16 @@ mod tests {
     use lifesigns_model::check::Outcome;
     use lifesigns_model::history::{Entry, Event, EventSelection, HistoryStore, Reading, Span};
     use lifesigns_model::store::KeptNote;
+    use lifesigns_store::history::{HistoryRetention, MemoryHistory};
+    use tokio::sync::oneshot;
     use tower::ServiceExt;
 
     use super::*;
+    use crate::fleet::NO_MORE;
     use crate::pages;
+    use crate::poll::Manner;
+    use crate::service::{Observation, Sight};
+    use crate::target::Target;
     use crate::watch::flush;
     use crate::{Options, resources};
 
@@ -193,6 +205,30 @@ mod tests {
             resources::figures(fleet).merge(pages::router(fleet.clone(), pages::Settings::default()));
         let answer = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         String::from_utf8(to_bytes(answer.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_took_an_incident_up_while_the_monitor_was_stopped_was_told_so_and_forgotten() {
+        let store: Arc<dyn HistoryStore> = Arc::new(MemoryHistory::new(HistoryRetention::default()));
+        let open = || {
+            let target = Target::new("shop", "http://192.0.2.1/".parse().unwrap());
+            Fleet::open(Options { targets: vec![target], ..Options::default() }, Arc::clone(&store)).unwrap()
+        };
+        let fleet = open();
+        for _ in 0..fleet.inner.watched[0].target.patience.failures {
+            let sight = Sight::Failed { why: "no answer".to_owned() };
+            let seen = Observation { at: fleet.now(), sight, introduction: None, traffic: None };
+            fleet.inner.observe(0, &seen, Manner::default());
+        }
+        let (stop, stopped) = oneshot::channel();
+        drop(stop);
+        fleet.watch(stopped).await;
+        let id = fleet.incidents()[0].id.clone();
+        assert!(fleet.acknowledge(&id, "kim"));
+        assert_eq!(*fleet.changes().borrow(), NO_MORE);
+        fleet.keep_rest();
+        let found = open().incidents()[0].acknowledged.clone();
+        assert_eq!(found.unwrap().by, "kim");
     }
 
     #[tokio::test]

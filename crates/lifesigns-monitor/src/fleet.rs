@@ -1,5 +1,6 @@
 //! All services that are watched, and what is known of them now.
 
+mod gap;
 mod journal;
 pub(crate) mod keeping;
 mod patience;
@@ -12,11 +13,12 @@ use std::time::Duration;
 use lifesigns::BadOption;
 use lifesigns_fetch::Fetcher;
 use lifesigns_model::histogram::Histogram;
-use lifesigns_model::history::{EventKind, EventSelection, HistoryStore, Reading, Span};
+use lifesigns_model::history::{HistoryStore, Reading, Span};
 use lifesigns_model::light::Light;
 use lifesigns_model::store::StoreError;
 use tokio::sync::Notify;
 
+pub(crate) use self::gap::blind;
 use self::keeping::Keeping;
 use crate::alerts::channel::Channel;
 use crate::alerts::incidents::{Incidents, Setup};
@@ -206,7 +208,7 @@ impl Fleet {
         for one in &watched {
             desk.take_up(now, &one.target, &one.lock().service);
         }
-        note_gap(&mut desk, &*store, now, &watched)?;
+        gap::note(&mut desk, &*store, now, &watched)?;
         let inner = Inner {
             watched,
             by_name,
@@ -247,7 +249,7 @@ impl Fleet {
         self.inner.watched.is_empty()
     }
 
-    /// The place of the service of that name.
+    /// The service of that name.
     pub(crate) fn find(&self, name: &str) -> Option<&Watched> {
         self.inner.by_name.get(name).map(|index| &self.inner.watched[*index])
     }
@@ -264,36 +266,6 @@ impl Fleet {
         self.inner.tell_news();
         is_known
     }
-}
-
-fn note_gap(
-    desk: &mut Desk,
-    store: &dyn HistoryStore,
-    now: i64,
-    watched: &[Watched],
-) -> Result<(), StoreError> {
-    let notes = store.recall(desk::MONITOR)?;
-    let note = notes.iter().find(|note| &*note.key == desk::ALIVE).map(|note| &*note.text);
-    let alive = desk.returned(now, note);
-    if let Some(alive) = alive {
-        blind(desk, watched, alive);
-    }
-    let span = Span { from: now / 1000, to: now / 1000 + 1 };
-    let selection = EventSelection { kinds: vec![EventKind::Gap], service: None, span, limit: usize::MAX };
-    let mut left = store.events(&selection)?;
-    left.retain(|event| event.ended.is_none());
-    let lost = watched.iter().filter_map(|one| {
-        let service = &one.lock().service;
-        Some((service.not_known_since?, Arc::clone(&one.target.name), service.why.clone()))
-    });
-    desk.restore_sight(alive.unwrap_or(now), left, lost.collect());
-    Ok(())
-}
-
-/// From then on nothing is known of any service, until it is asked again.
-pub(crate) fn blind(desk: &mut Desk, watched: &[Watched], since: i64) {
-    let reading = Reading { at: since / 1000 + 1, light: None, code: 0, latency_us: None, memory_mb: None };
-    watched.iter().for_each(|one| desk.reading(&one.target.name, reading));
 }
 
 impl State {

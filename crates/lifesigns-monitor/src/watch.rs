@@ -257,7 +257,7 @@ async fn keep(inner: Arc<Inner>) {
             if drift > 0 {
                 let mut desk = inner.desk();
                 desk.gap(now - drift, now, "the machine slept, or its clock was put forward");
-                blind(&mut desk, &inner.watched, now - drift);
+                inner.watched.iter().for_each(|one| blind(&mut desk, one, now - drift));
             }
         }
         let now = inner.clock.now();

@@ -74,6 +74,8 @@ impl Desk {
     /// The desk as it was left.
     pub(crate) fn open(mut incidents: Incidents, kept: &[KeptNote], deliveries: &[KeptNote]) -> Desk {
         let mut written = HashMap::new();
+        // They would be told of at every start, and nobody can make anything of them.
+        let mut unreadable = Vec::new();
         for note in kept {
             match serde_json::from_str::<Incident>(&note.text) {
                 Ok(incident) => {
@@ -81,7 +83,8 @@ impl Desk {
                     incidents.restore(incident);
                 }
                 Err(error) => {
-                    tracing::error!(id = &*note.key, %error, "an incident that was kept cannot be read");
+                    tracing::error!(id = &*note.key, %error, "an incident that was kept cannot be read; it is forgotten");
+                    unreadable.push((INCIDENTS, note));
                 }
             }
         }
@@ -90,7 +93,8 @@ impl Desk {
             match serde_json::from_str::<Delivery>(&note.text) {
                 Ok(delivery) => left.push(delivery),
                 Err(error) => {
-                    tracing::error!(id = &*note.key, %error, "a message that was kept cannot be read");
+                    tracing::error!(id = &*note.key, %error, "a message that was kept cannot be read; it is not sent");
+                    unreadable.push((DELIVERIES, note));
                 }
             }
         }
@@ -99,6 +103,9 @@ impl Desk {
         let mut desk = Desk { incidents, outbox, waiting, loss: None, changed, written };
         for delivery in given_up {
             desk.forget(&delivery.id);
+        }
+        for (topic, note) in unreadable {
+            desk.note(topic, &note.key, None);
         }
         desk
     }
@@ -156,7 +163,8 @@ impl Desk {
             }
             Change::OutageChanged => {
                 let Some(outage) = &service.outage else { return };
-                if let Some(id) = self.incidents.changed(now, &target.name, now_of(service, outage), &service.why)
+                if let Some(id) =
+                    self.incidents.changed(now, &target.name, now_of(service, outage), &service.why)
                 {
                     self.outage(target, service, outage, None, &id);
                     self.incident(&id);

@@ -362,3 +362,14 @@ fn services_beyond_those_that_are_named_were_counted_again_when_they_flickered_o
     second.keep(11_000, &history).unwrap();
     assert_eq!(told(&history), (json!(80), 50));
 }
+
+#[test]
+fn what_could_not_be_read_was_told_of_at_every_start() {
+    let history = Given::default();
+    let unreadable = |key: &str| [KeptNote { key: key.into(), text: "{".into() }];
+    let mut desk = Desk::open(Incidents::new(Setup::default()), &unreadable("17"), &unreadable("17-opened"));
+    desk.keep(1_000, &history).unwrap();
+    let removed = |topic: &str, key: &str| Note { topic: topic.into(), key: key.into(), text: None };
+    assert_eq!(history.notes(INCIDENTS), [removed(INCIDENTS, "17")]);
+    assert_eq!(history.notes(DELIVERIES), [removed(DELIVERIES, "17-opened")]);
+}

@@ -44,6 +44,9 @@ const REMEMBERED_EVERY: u64 = 30;
 /// All services are asked at once no more often than that, in milliseconds.
 const SWEEP_AFTER: i64 = 60_000;
 
+/// The longest name of somebody who takes an incident up, in characters.
+pub(crate) const LONGEST_TAKER: usize = 100;
+
 /// The number of changes that says that there will be none any more.
 pub(crate) const NO_MORE: u64 = u64::MAX;
 
@@ -266,6 +269,12 @@ impl Fleet {
         self.inner.tell_news();
         is_known
     }
+}
+
+/// What somebody who takes an incident up is called: as much of it as is kept; `None` if that is nothing.
+pub(crate) fn name_of_taker(said: &str) -> Option<String> {
+    let name: String = said.trim().chars().take(LONGEST_TAKER).collect();
+    (!name.is_empty()).then_some(name)
 }
 
 impl State {

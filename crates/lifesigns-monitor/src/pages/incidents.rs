@@ -15,14 +15,12 @@ use super::past::{Affected, Happened, MOST_INCIDENTS, Whole};
 use super::service::Lasted;
 use super::{Page, Place, Shared, not_found};
 use crate::alerts::incidents::Incident;
+use crate::fleet::{LONGEST_TAKER, name_of_taker};
 
 /// Names that are told of one incident in the list of all.
 const MOST_NAMES: usize = 5;
 /// Services that the page of an incident tells of, the first ones.
 const MOST_MEMBERS: usize = 500;
-
-/// The longest name of somebody who takes an incident up, in characters.
-const LONGEST_NAME: usize = 100;
 
 /// Takes an incident up, as its form asks: `by=kim`.
 pub(super) async fn acknowledge(
@@ -31,8 +29,7 @@ pub(super) async fn acknowledge(
     body: Bytes,
 ) -> Response {
     let by = form_urlencoded::parse(&body).find(|(name, _)| name == "by");
-    let by: String = by.iter().flat_map(|(_, by)| by.trim().chars().take(LONGEST_NAME)).collect();
-    if by.is_empty() {
+    let Some(by) = by.and_then(|(_, by)| name_of_taker(&by)) else {
         let page = Page::new(&shared.settings, "No name", None, Place::Elsewhere);
         let body = format!(
             "<h1>No name</h1><p>Say who takes it up, so that others know whom to ask.</p>\
@@ -40,7 +37,7 @@ pub(super) async fn acknowledge(
             url(&id)
         );
         return page.answer(StatusCode::BAD_REQUEST, &body);
-    }
+    };
     if !shared.fleet.acknowledge(&id, &by) {
         return not_found(&shared.settings, "There is no such incident, or it is over.");
     }
@@ -51,7 +48,7 @@ pub(super) async fn acknowledge(
 fn form(id: &str, name: &str) -> String {
     format!(
         "<form class=\"take\" method=\"post\" action=\"/incidents/{0}/acknowledgement\"><label>Your name \
-         <input id=\"by-{0}\" name=\"by\" required maxlength=\"{LONGEST_NAME}\" autocomplete=\"name\"></label> \
+         <input id=\"by-{0}\" name=\"by\" required maxlength=\"{LONGEST_TAKER}\" autocomplete=\"name\"></label> \
          <button aria-label=\"Take it up: {1}\">Take it up</button></form>",
         url(id),
         Markup(name)

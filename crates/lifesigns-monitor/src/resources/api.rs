@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{JSON, answer, json_answer, light_name, no_service, once, problem, time, unmade};
 use crate::alerts::incidents::Incident;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, name_of_taker};
 use crate::making::{Made, Source};
 use crate::view::{Counts, ServiceView, without_secrets};
 
@@ -245,10 +245,8 @@ pub(super) async fn acknowledge(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Response<Body> {
-    let by =
-        serde_json::from_slice::<Value>(&body).ok().and_then(|body| Some(body["by"].as_str()?.to_owned()));
-    let Some(by) = by.map(|by| by.trim().chars().take(100).collect::<String>()).filter(|by| !by.is_empty())
-    else {
+    let said = serde_json::from_slice::<Value>(&body).ok();
+    let Some(by) = said.and_then(|said| name_of_taker(said["by"].as_str()?)) else {
         return problem(StatusCode::BAD_REQUEST, "Say who you are: {\"by\": \"kim\"}.");
     };
     if fleet.acknowledge(&id, &by) {

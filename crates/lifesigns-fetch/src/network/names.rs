@@ -151,8 +151,8 @@ mod tests {
             assert!(given_up.is_err());
         }
         assert_eq!(names.addresses("quick.example").await.unwrap().len(), 1, "others are not kept waiting");
-        let under_way = || names.under_way().keys().map(|host| host.to_string()).collect::<Vec<_>>();
-        assert_eq!(under_way(), ["slow.example"]);
+        let under_way = || names.under_way().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(under_way(), ["slow.example".into()]);
         // Before the answer, so that this is the look-up which it ends.
         let mut waiting = names.join("slow.example");
         answer.send(()).unwrap();

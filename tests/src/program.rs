@@ -79,13 +79,6 @@ impl Program {
         Program::spawn(command)
     }
 
-    /// Starts the binary so that a write past the limit of files fails, instead of killing it: for tests of full disks.
-    pub fn start_unharmed_by_limits(arguments: &[&str]) -> Program {
-        let mut command = Command::new("sh");
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary()).args(arguments);
-        Program::spawn(command)
-    }
-
     fn spawn(mut command: Command) -> Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be started");

@@ -105,7 +105,9 @@ impl Wanted {
             return Ok(State::Runs);
         }
         let Some(repository) = &self.repository else { return Ok(State::Other) };
-        let Some(running) = repository.commit(&running.to_string())? else {
+        // A branch or a tag may be called as a commit begins.
+        let found = repository.commit(&running.to_string())?;
+        let Some(running) = found.filter(|found| found.is_same_commit(running)) else {
             return Ok(State::NotInRepository);
         };
         let contains = repository.contains(&running, &self.revision)?;

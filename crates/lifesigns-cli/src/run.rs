@@ -184,6 +184,9 @@ fn announce(gateway: &Gateway, grpc: Option<&Grpc>) {
 
 /// Resolves at the first signal; the second ends the process.
 fn stop_signal() -> io::Result<oneshot::Receiver<()>> {
+    // A file that may not grow any more (RLIMIT_FSIZE) is a full disk, and nothing to die of. Once somebody has listened
+    // for the signal it does not end the process.
+    drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = oneshot::channel();

@@ -36,6 +36,8 @@ const FIRST_SPREAD: Duration = Duration::from_millis(1);
 const SWEEP_SPREAD: Duration = Duration::from_secs(2);
 /// Polls under way at a time, at most, where there are files enough. Each needs some memory.
 const MOST_POLLS: usize = 4_000;
+/// A poll that ends so long after its deadline was kept by the monitor itself: its process, or its machine, was stopped.
+const OWN_DELAY: Duration = Duration::from_secs(1);
 /// What a reference has said of the network holds for so long.
 const REFERENCE_HOLDS: Duration = Duration::from_secs(5);
 /// How long a reference may take to take a connection.
@@ -134,7 +136,13 @@ async fn one(inner: &Inner, network: &Network, index: usize, due: Instant) -> Du
         (state.manner.clone(), is_turn || state.service.is_in_doubt())
     };
     let mut seen = poll(&inner.fetcher, &watched.target, &mut manner, in_full, inner.clock.at(began)).await;
+    let late = began.elapsed().saturating_sub(watched.target.deadline);
     if let Sight::Failed { .. } = &seen.sight
+        && late > OWN_DELAY
+    {
+        let why = format!("the monitor itself stood still for {} s", late.as_secs());
+        seen = Observation { sight: Sight::NotKnown { why, is_network: false }, ..seen };
+    } else if let Sight::Failed { .. } = &seen.sight
         && !network.is_there(&inner.references).await
     {
         let why = "the monitor itself has no network: none of its references takes a connection".to_owned();

@@ -30,6 +30,22 @@ fn streams(head: &str, piece: &[u8], pause: Duration) -> Reply {
 }
 
 #[test]
+fn a_monitor_that_stood_still_blames_nobody() {
+    let service = Service::start([]);
+    service.says("/hung/status", Reply::Hangs);
+    let folder = tempfile::tempdir().unwrap();
+    let monitor = Monitor::start(folder.path(), &configuration(&service, &["hung"], ""));
+    // Nearly always it waits for an answer.
+    let gap = wait::until("a poll during which it was stopped", || {
+        monitor.program.signal("STOP");
+        std::thread::sleep(Duration::from_secs(3));
+        monitor.program.signal("CONT");
+        monitor.events("gap").pop()
+    });
+    assert!(gap["detail"]["why"].as_str().unwrap().contains("stood still"), "{gap}");
+}
+
+#[test]
 fn each_is_seen_for_what_it_is_and_nobody_else_waits() {
     let service = Service::start([]);
     let says = |name: &str, reply: Reply| service.says(&format!("/{name}/status"), reply);

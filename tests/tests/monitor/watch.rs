@@ -45,8 +45,7 @@ impl Monitor {
     }
 
     fn with(arguments: Vec<String>) -> Monitor {
-        let program =
-            Program::start_unharmed_by_limits(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let program = Program::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         let address = program.listening("monitor");
         Monitor { program, address, arguments }
     }

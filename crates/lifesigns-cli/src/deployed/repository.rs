@@ -7,6 +7,18 @@ use lifesigns_model::identity::Revision;
 
 use crate::printer::Problem;
 
+/// What would have git read another repository than the one in the folder (gitrepository-layout(5), git(1)).
+const OF_ANOTHER: [&str; 8] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_WORK_TREE",
+];
+
 /// Which commits there are, and which are ancestors of which.
 pub(super) struct Repository {
     folder: PathBuf,
@@ -56,8 +68,12 @@ impl Repository {
 
     /// Reads and nothing else: no lock is taken, no commit fetched, no password asked for.
     fn git(&self, arguments: &[&str]) -> Result<Output, Problem> {
-        Command::new("git")
-            .arg("-C")
+        let mut git = Command::new("git");
+        // Within a hook of git these name another repository.
+        for variable in OF_ANOTHER {
+            git.env_remove(variable);
+        }
+        git.arg("-C")
             .arg(&self.folder)
             .args(arguments)
             .env("GIT_OPTIONAL_LOCKS", "0")

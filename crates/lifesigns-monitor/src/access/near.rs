@@ -49,6 +49,11 @@ impl Caller<'_> {
     pub(crate) fn host(self) -> Option<String> {
         let authority = self.authority().filter(|authority| !authority.as_str().contains('@'))?;
         let host = authority.host();
+        // What stands behind the brackets of an address is a port or a mistake.
+        let port = authority.as_str().strip_prefix(host)?;
+        if !port.is_empty() && port.strip_prefix(':')?.bytes().any(|digit| !digit.is_ascii_digit()) {
+            return None;
+        }
         Some(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase())
     }
 
@@ -108,6 +113,9 @@ mod tests {
             check(near, true);
         }
         for far in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"] {
+            check(far, false);
+        }
+        for far in ["[::1].evil.example", "[::1]evil", "[::1]:x"] {
             check(far, false);
         }
         for far in

@@ -142,13 +142,16 @@ fn own(page: &mut Page, fleet: &Fleet) {
     page.begin("lifesigns_monitor_polls_under_way", "gauge", "Polls that wait for an answer.");
     page.single("lifesigns_monitor_polls_under_way", figures.under_way.load(Relaxed));
     let lateness = figures.lateness.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    page.begin("lifesigns_monitor_lateness_seconds", "gauge", "How late polls were begun since the start.");
+    page.begin("lifesigns_monitor_lateness_seconds", "summary", "How late polls were begun since the start.");
     for (quantile, percent) in [("0.5", 50.0), ("0.99", 99.0)] {
         if let Some(micros) = lateness.percentile_micros(percent) {
             let labels = format!("quantile=\"{quantile}\"");
             page.sample("lifesigns_monitor_lateness_seconds", &labels, micros / 1e6);
         }
     }
+    let seconds = lateness.sum_micros() as f64 / 1e6;
+    page.single("lifesigns_monitor_lateness_seconds_sum", seconds);
+    page.single("lifesigns_monitor_lateness_seconds_count", lateness.count());
     let desk = fleet.inner.desk();
     let (waiting, dropped, given_up) = (desk.outbox.len(), desk.outbox.dropped(), desk.outbox.given_up());
     drop(desk);

@@ -22,6 +22,11 @@ impl Clock {
         Clock { began: Instant::now(), offset: AtomicI64::new(wall()) }
     }
 
+    /// When it was started, in milliseconds since 1970.
+    pub(crate) fn began(&self) -> i64 {
+        self.at(self.began)
+    }
+
     /// Milliseconds since 1970.
     pub(crate) fn now(&self) -> i64 {
         self.at(Instant::now())

@@ -22,8 +22,10 @@ pub(super) async fn feed(State(shared): State<Shared>, extensions: Extensions) -
     let name = if is_whole { "feed" } else { "public feed" };
     let make = move |shared: &Shared| {
         let now = shared.fleet.now();
+        // A feed of nothing has been so since then.
+        let began = shared.fleet.inner.clock.began();
         let entries = if is_whole { all(shared, now)? } else { public_ones(shared, now)? };
-        Ok(Made::new("application/atom+xml; charset=utf-8", atom(&shared.settings, &entries, is_whole)))
+        Ok(Made::new("application/atom+xml; charset=utf-8", atom(&shared.settings, &entries, is_whole, began)))
     };
     shared.once(Source::History, name.to_owned(), make).await
 }
@@ -58,7 +60,7 @@ fn all(shared: &Shared, now: i64) -> Entries {
     Ok(entries.collect())
 }
 
-fn atom(settings: &Settings, entries: &[Entry], is_whole: bool) -> String {
+fn atom(settings: &Settings, entries: &[Entry], is_whole: bool, began: i64) -> String {
     let changed = |entry: &Entry| entry.incident.ended.unwrap_or(entry.incident.began);
     let title = Markup(&settings.title);
     let link = settings.link.as_deref().unwrap_or_default().trim_end_matches('/');
@@ -68,7 +70,7 @@ fn atom(settings: &Settings, entries: &[Entry], is_whole: bool) -> String {
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\
          <id>{}</id><title>{title}: incidents</title><updated>{}</updated><author><name>{title}</name></author>",
         id(&["feed", &settings.title, link]),
-        Utc(entries.iter().map(changed).max().unwrap_or_default()),
+        Utc(entries.iter().map(changed).max().unwrap_or(began)),
     );
     if !link.is_empty() {
         let _ = write!(

@@ -118,7 +118,7 @@ pub const ALERT: Section = Section {
         ),
         key("environments", Kind::List, "[\"production\"]")
             .default("[]")
-            .about("Of services in which environments. Without it: in all."),
+            .about("Of services in which environments, as `environment` says or they do themselves; where neither does, in none of them. Without it: in all."),
         key("light", Kind::Choice(&["amber", "red"]), "amber")
             .default("red")
             .about("From which light on."),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use lifesigns_tests::client::{Request, get};
-use lifesigns_tests::program::Program;
+use lifesigns_tests::program::{Program, run};
 use lifesigns_tests::service::{Reply, Service};
 use lifesigns_tests::wait;
 use serde_json::{Value, json};
@@ -125,6 +125,12 @@ fn a_fleet_is_seen_as_it_is_and_remembered() {
     assert_eq!(status.status, 503);
     assert_eq!(status.json()["error"], "Service unavailable");
 
+    // What nobody was told of yet may be lost for the last moment before the kill.
+    let file = folder.path().join("history.db");
+    wait::until("the outage of stock to be in the file", || {
+        let read = run(&["history", "stock", "--file", file.to_str().unwrap(), "--json"]);
+        String::from_utf8_lossy(&read.stdout).contains("\"kind\":\"outage\"").then_some(())
+    });
     let monitor = monitor.killed_and_started();
     // It knows before it has asked.
     assert_eq!(monitor.service("shop")["light"], "RED");

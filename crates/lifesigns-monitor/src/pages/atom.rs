@@ -25,7 +25,10 @@ pub(super) async fn feed(State(shared): State<Shared>, extensions: Extensions) -
         // A feed of nothing has been so since then.
         let began = shared.fleet.inner.clock.began();
         let entries = if is_whole { all(shared, now)? } else { public_ones(shared, now)? };
-        Ok(Made::new("application/atom+xml; charset=utf-8", atom(&shared.settings, &entries, is_whole, began)))
+        Ok(Made::new(
+            "application/atom+xml; charset=utf-8",
+            atom(&shared.settings, &entries, is_whole, began),
+        ))
     };
     shared.once(Source::History, name.to_owned(), make).await
 }
